@@ -1,0 +1,1 @@
+"""Pictures and pages from plain data: this package looks and never computes."""

@@ -1,0 +1,187 @@
+"""The one door to serialization: object <-> bytes, no pickle, a protocol number in every artifact.
+
+Our own values (profiles, states, schemas, policies) are attrs classes with a tag in a fixed table; they travel as
+canonical JSON: UTF-8, sorted keys, no NaN literals, arrays as base64 of little-endian bytes with dtype and shape. The
+table maps a tag to "module:attribute" and is resolved on read, so that this module imports no layer above it.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import importlib
+import json
+import math
+from typing import Any, TypeVar
+
+import attrs
+import numpy as np
+
+from mlopskit.errors import FormatError
+
+PROTOCOL = 1
+"""The number of the JSON protocol that this release writes; it reads every number up to this one."""
+
+TAGS: dict[str, str] = {
+    "AliasState": "mlopskit.registry:AliasState",
+    "BiasMonitor": "mlopskit.monitoring.bias:BiasMonitor",
+    "BiasState": "mlopskit.monitoring.bias:BiasState",
+    "Binning": "mlopskit.profiling:Binning",
+    "ColumnSchema": "mlopskit.schema:ColumnSchema",
+    "ColumnProfile": "mlopskit.profiling:ColumnProfile",
+    "DataValidator": "mlopskit.validation:DataValidator",
+    "Decision": "mlopskit.records:Decision",
+    "DriftDetector": "mlopskit.monitoring.drift:DriftDetector",
+    "DriftState": "mlopskit.monitoring.drift:DriftState",
+    "EpisodeEvent": "mlopskit.evidence:EpisodeEvent",
+    "Episodes": "mlopskit.evidence:Episodes",
+    "Evaluation": "mlopskit.records:Evaluation",
+    "Evidence": "mlopskit.evidence:Evidence",
+    "Lineage": "mlopskit.lineage:Lineage",
+    "LevelBins": "mlopskit.profiling:LevelBins",
+    "NumericBins": "mlopskit.profiling:NumericBins",
+    "PerformanceMonitor": "mlopskit.monitoring.performance:PerformanceMonitor",
+    "PerformanceState": "mlopskit.monitoring.performance:PerformanceState",
+    "PolicyState": "mlopskit.retraining:PolicyState",
+    "Profile": "mlopskit.profiling:Profile",
+    "Schema": "mlopskit.schema:Schema",
+    "Score": "mlopskit.records:Score",
+}
+"""Every class that JSON may rebuild; nothing outside this table is ever constructed."""
+
+T = TypeVar("T")
+
+
+def encode(value: Any) -> Any:
+    """Return plain JSON data for a value made of our own classes, numpy arrays and built-in scalars.
+
+    Raises
+    ------
+    FormatError
+        For an object of a class that is not in `TAGS`.
+    """
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        number = float(value)
+        return number if math.isfinite(number) else {"type": "float", "value": str(number)}
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biuf":
+            raise FormatError(f"cannot write an array of dtype {value.dtype}; expected numbers or booleans")
+        little = np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<"), copy=False)
+        data = base64.b64encode(little.tobytes()).decode("ascii")
+        return {"type": "array", "dtype": little.dtype.str, "shape": list(value.shape), "data": data}
+    if isinstance(value, (list, tuple)):
+        return [encode(v) for v in value]
+    if isinstance(value, dict):
+        if not all(isinstance(k, str) for k in value) or "type" in value:
+            raise FormatError("cannot write this dict: its keys must be text, and none may be 'type'")
+        return {k: encode(v) for k, v in value.items()}
+    if isinstance(value, dt.datetime):
+        return {"type": "datetime", "value": value.isoformat()}
+    if isinstance(value, dt.timedelta):
+        return {"type": "timedelta", "days": value.days, "seconds": value.seconds, "microseconds": value.microseconds}
+    tag = type(value).__name__
+    if attrs.has(type(value)) and TAGS.get(tag) == f"{type(value).__module__}:{type(value).__qualname__}":
+        fields = {f.alias: encode(getattr(value, f.name)) for f in attrs.fields(type(value)) if f.init}
+        return {"type": tag, **fields}
+    raise FormatError(f"cannot write an object of {type(value).__module__}.{tag}: no format is known for it")
+
+
+def decode(data: Any) -> Any:
+    """Rebuild what `encode` wrote; lists come back as tuples.
+
+    Raises
+    ------
+    FormatError
+        For an unknown tag, or fields that the tagged class does not accept.
+    """
+    if isinstance(data, list):
+        return tuple(decode(v) for v in data)
+    if not isinstance(data, dict):
+        return data
+    if "type" not in data:
+        return {k: decode(v) for k, v in data.items()}
+    tag = data["type"]
+    try:
+        if tag == "float":
+            return float(data["value"])
+        if tag == "array":
+            return _decode_array(data)
+        if tag == "datetime":
+            return dt.datetime.fromisoformat(data["value"])
+        if tag == "timedelta":
+            return dt.timedelta(days=data["days"], seconds=data["seconds"], microseconds=data["microseconds"])
+        if tag in TAGS:
+            module, _, name = TAGS[tag].partition(":")
+            cls = getattr(importlib.import_module(module), name)
+            return cls(**{k: decode(v) for k, v in data.items() if k != "type"})
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"cannot rebuild a {tag!r}: {error}") from error
+    raise FormatError(f"unknown type {tag!r}: this release reads {sorted(TAGS)}")
+
+
+def _decode_array(data: dict[str, Any]) -> np.ndarray[Any, Any]:
+    dtype = np.dtype(data["dtype"])
+    if dtype.kind not in "biuf":
+        raise FormatError(f"cannot read an array of dtype {data['dtype']!r}; expected numbers or booleans")
+    raw = base64.b64decode(data["data"], validate=True)
+    array = np.frombuffer(raw, dtype=dtype).reshape(data["shape"])
+    return array.astype(dtype.newbyteorder("="), copy=True)
+
+
+def canonical(data: Any) -> bytes:
+    """Return the one byte string for plain JSON data: UTF-8, sorted keys, no spaces.
+
+    >>> canonical({"b": 1, "a": [True, None]})
+    b'{"a":[true,null],"b":1}'
+    """
+    return json.dumps(data, sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def digest(data: bytes) -> str:
+    """Return the sha256 of these bytes in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """Write one of our own objects as JSON with its protocol number."""
+    document = {"protocol": PROTOCOL, **encode(value)}
+    if indent is None:
+        return canonical(document).decode()
+    return json.dumps(document, sort_keys=True, allow_nan=False, ensure_ascii=False, indent=indent)
+
+
+def from_json(text: str | bytes, expected: type[T]) -> T:
+    """Read what `to_json` wrote.
+
+    Raises
+    ------
+    FormatError
+        When the text is no JSON, its protocol is newer than this release reads, or it holds another type.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise FormatError(f"not JSON: {error}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("protocol"), int):
+        raise FormatError("no protocol number: this JSON was not written by mlopskit")
+    protocol = document.pop("protocol")
+    if protocol > PROTOCOL:
+        raise FormatError(f"protocol={protocol} is newer than this release reads (up to {PROTOCOL}): upgrade mlopskit")
+    value = decode(document)
+    if not isinstance(value, expected):
+        raise FormatError(f"got a {document.get('type')!r}; expected a {expected.__name__!r}")
+    return value
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """Return the sha256 of a configuration, by which a state knows the dials it was made under."""
+    return digest(canonical(encode(config)))

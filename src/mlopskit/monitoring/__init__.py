@@ -1,0 +1,1 @@
+"""The monitors: each turns a batch into a report with evidence."""
