@@ -44,7 +44,9 @@ TAGS: dict[str, str] = {
     "PerformanceMonitor": "mlopskit.monitoring.performance:PerformanceMonitor",
     "PerformanceState": "mlopskit.monitoring.performance:PerformanceState",
     "PolicyState": "mlopskit.retraining:PolicyState",
+    "Moments": "mlopskit.stats.summaries:Moments",
     "Profile": "mlopskit.profiling:Profile",
+    "ProfileSet": "mlopskit.profiling:ProfileSet",
     "Schema": "mlopskit.schema:Schema",
     "Score": "mlopskit.records:Score",
 }

@@ -1,0 +1,187 @@
+"""Summaries that add: counts, moments and median concordance, and the projections of counts that drift is read from.
+
+Counts of parts add up to the counts of the whole exactly; means and sums of squares do so to rounding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def quantile_edges(values: ArrayLike, n_bins: int = 200) -> Floats:
+    """Return the n_bins - 1 inner edges at the quantiles i / n_bins, each a value that occurs.
+
+    Equal neighbours are kept, so that every k-th edge is again a quantile. The smallest value with at least a share of
+    i / n_bins at or below it is taken (Hyndman and Fan 1996, definition 1).
+
+    Raises
+    ------
+    ValueError
+        When there are no values.
+
+    >>> quantile_edges([4, 1, 3, 2], n_bins=4)
+    array([1., 2., 3.])
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    if not len(ordered):
+        raise ValueError("quantile_edges needs at least one value")
+    rank = np.ceil(np.arange(1, n_bins) * len(ordered) / n_bins - 1e-9).astype(np.intp) - 1
+    edges: Floats = ordered[np.clip(rank, 0, len(ordered) - 1)]
+    return edges
+
+
+def bin_counts(values: ArrayLike, edges: Floats) -> Ints:
+    """Count values in right-closed bins: bin 0 is x <= edges[0], bin i is edges[i-1] < x <= edges[i].
+
+    Returns integers of shape (len(edges) + 1,). Infinite values fall into the outer bins; NaN is not allowed here.
+
+    >>> bin_counts([1, 2, 2, 5], np.array([1.0, 2.0]))
+    array([1, 2, 1])
+    """
+    index = np.searchsorted(edges, np.asarray(values, dtype=np.float64), side="left")
+    return np.bincount(index, minlength=len(edges) + 1).astype(np.int64, copy=False)
+
+
+@frozen
+class Moments:
+    """Count, mean and sum of squared deviations; they merge to rounding (Chan, Golub and LeVeque 1983, eq. 2.1)."""
+
+    n: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    @classmethod
+    def of(cls, values: ArrayLike) -> Moments:
+        """Return the moments of finite values.
+
+        >>> Moments.of([1.0, 3.0])
+        Moments(n=2, mean=2.0, squares=2.0)
+        """
+        x = np.asarray(values, dtype=np.float64)
+        if not len(x):
+            return cls()
+        mean = float(x.mean())
+        return cls(len(x), mean, float(np.square(x - mean).sum()))
+
+    def __add__(self, other: Moments) -> Moments:
+        n = self.n + other.n
+        if not self.n or not other.n:
+            return self if self.n else other
+        delta = other.mean - self.mean
+        mean = self.mean + delta * other.n / n
+        return Moments(n, mean, self.squares + other.squares + delta * delta * self.n * other.n / n)
+
+    @property
+    def variance(self) -> float:
+        """Variance with n - 1 in the denominator; 0 for fewer than two values."""
+        return self.squares / (self.n - 1) if self.n > 1 else 0.0
+
+
+def concordance(values: Floats, medians: Floats) -> tuple[Ints, Ints]:
+    """Count, for each pair of columns, the rows on the same side of both medians, and the rows where both are present.
+
+    Parameters
+    ----------
+    values
+        Shape (n_rows, K), NaN where missing.
+    medians
+        Shape (K,): the reference's medians.
+
+    Returns
+    -------
+    Two symmetric integer matrices of shape (K, K): concordant rows and valid rows. Both add over parts exactly.
+
+    >>> same, valid = concordance(np.array([[1.0, 9.0], [3.0, 1.0]]), np.array([2.0, 5.0]))
+    >>> int(same[0, 1]), int(valid[0, 1])
+    (0, 2)
+    """
+    k = len(medians)
+    same, valid = np.zeros((k, k), np.int64), np.zeros((k, k), np.int64)
+    block = 1 << 20  # below 2**24, so that float32 products of -1, 0, 1 add exactly
+    for start in range(0, len(values), block):
+        part = values[start : start + block]
+        present = ~np.isnan(part)
+        sign = np.where(part <= medians, 1.0, -1.0).astype(np.float32)
+        sign[~present] = 0.0
+        here = present.astype(np.float32)
+        both = np.rint(here.T @ here).astype(np.int64)
+        same += (np.rint(sign.T @ sign).astype(np.int64) + both) // 2
+        valid += both
+    return same, valid
+
+
+def location_and_scale(shares: Floats) -> tuple[Floats, Floats]:
+    """Return two scores per bin: one moves with the location of a distribution, the other with its spread.
+
+    Location is the normal score of the bin's mid-rank in the reference; scale is its square, made orthogonal to
+    location and to the constant. Both have mean 0 and variance 1 under the reference's shares.
+
+    Parameters
+    ----------
+    shares
+        Shape (B,): shares of the reference's bins, adding up to 1.
+
+    Returns
+    -------
+    Location and scale, each of shape (B,); all zeros where there is no spread (location: one bin; scale: two bins).
+
+    >>> location, scale = location_and_scale(np.array([0.25, 0.5, 0.25]))
+    >>> np.round(location, 3), np.round(scale, 3)
+    (array([-1.414,  0.   ,  1.414]), array([ 1., -1.,  1.]))
+    """
+    pi = np.asarray(shares, dtype=np.float64)
+    middle = np.cumsum(pi) - pi / 2
+    z = ndtri(np.clip(middle, 1e-12, 1 - 1e-12))
+    location = _standardised(z, pi)
+    square = location**2
+    square = square - pi @ square - (pi @ (square * location)) * location
+    return location, _standardised(square, pi)
+
+
+def _standardised(scores: Floats, shares: Floats) -> Floats:
+    centred = scores - shares @ scores
+    spread = float(np.sqrt(shares @ centred**2))
+    if (shares > 0).sum() < 2 or spread < 1e-9:
+        return np.zeros_like(centred)
+    result: Floats = centred / spread
+    return result
+
+
+def robust_z(scores: Floats, noise: ArrayLike, sizes: ArrayLike) -> Floats:
+    """Return how far each batch lies from the middle of all batches, in robust standard deviations.
+
+    The centre is the median and the spread 1.4826 MAD over batches, so that a changed batch does not hide itself.
+    Batches of unequal size are put on one scale: the spread between batches is split into that of the batches and that
+    of their rows, tau2 = max(spread^2 - u2 * median(1/n), 0), and a batch of n rows is divided by sqrt(tau2 + u2 / n).
+
+    Parameters
+    ----------
+    scores
+        Shape (N, Q): one score per batch and question. Symmetric in the batches.
+    noise
+        Shape (Q,): u2, the variance that one row contributes (1 for projections, 1/4 for asin of shares).
+    sizes
+        Shape (N,) or (N, Q): rows behind each score.
+
+    Returns
+    -------
+    Shape (N, Q). Questions without rows (size 0) get 0.
+    """
+    y = np.asarray(scores, dtype=np.float64)
+    u2 = np.asarray(noise, dtype=np.float64)
+    n = np.asarray(sizes, dtype=np.float64)
+    n = n[:, None] if n.ndim == 1 else n
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_row = np.where(n > 0, 1.0 / n, np.nan)
+    deviation = y - np.median(y, axis=0)
+    mad = 1.4826 * np.median(np.abs(deviation), axis=0)
+    typical = np.nanmedian(per_row, axis=0) if np.isnan(per_row).any() else np.median(per_row, axis=0)
+    tau2 = np.maximum(mad**2 - u2 * typical, 0.0)
+    spread = np.sqrt(tau2 + u2 * per_row)
+    return np.nan_to_num(deviation / spread, nan=0.0)
