@@ -47,6 +47,7 @@ TAGS: dict[str, str] = {
     "Moments": "mlopskit.stats.summaries:Moments",
     "Profile": "mlopskit.profiling:Profile",
     "ProfileSet": "mlopskit.profiling:ProfileSet",
+    "RankBets": "mlopskit.stats.sequential:RankBets",
     "Schema": "mlopskit.schema:Schema",
     "Score": "mlopskit.records:Score",
 }
