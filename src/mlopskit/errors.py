@@ -107,3 +107,7 @@ class EnvironmentMismatch(MlopskitWarning):
 
 class ShadowFailed(MlopskitWarning):
     """A shadow model failed to predict; the champion's answer is not touched."""
+
+
+class ReloadFailed(MlopskitWarning):
+    """The version an alias points to could not be loaded; the one loaded before keeps serving."""

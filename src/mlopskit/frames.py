@@ -350,6 +350,26 @@ def key(value: object) -> str:
     return str(value)
 
 
+def utc(moment: dt.datetime | None = None) -> dt.datetime:
+    """Return a moment in UTC, to the microsecond; naive times are taken as UTC, None is the wall clock.
+
+    >>> utc(dt.datetime(2013, 3, 1, 12)).isoformat()
+    '2013-03-01T12:00:00+00:00'
+
+    Raises
+    ------
+    DataError
+        When it is no time stamp.
+    """
+    if moment is None:
+        return dt.datetime.now(dt.UTC)
+    if not isinstance(moment, (dt.datetime, np.datetime64)) or pd.isna(moment):
+        raise DataError(f"got {moment!r}; expected a datetime, such as pd.Timestamp('2013-03-01')")
+    stamp = pd.Timestamp(moment)
+    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    return stamp.to_pydatetime(warn=False).replace(tzinfo=dt.UTC)
+
+
 def keys(values: Any) -> list[str]:
     """Return ids as text, one for each value; see `key`."""
     series = values if isinstance(values, pd.Series) else pd.Series(values)
