@@ -69,7 +69,7 @@ def log_shiryaev_roberts(log_m: ArrayLike, log_e: ArrayLike) -> Array:
 
     References
     ----------
-    Shin, Ramdas and Rinaldo (2023), definition 2.6 and theorem 2.4.
+    Shin, Ramdas and Rinaldo (2023), e-SR procedure.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def log_cusum(log_c: ArrayLike, log_e: ArrayLike) -> Array:
 
     References
     ----------
-    Shin, Ramdas and Rinaldo (2023), definition 2.7; Ville's inequality in the reversed filtration.
+    Shin, Ramdas and Rinaldo (2023), e-CUSUM procedure; Ville's inequality in the reversed filtration.
 
     Examples
     --------
@@ -143,7 +143,7 @@ def log_bounded_mean(n: ArrayLike, s: ArrayLike, low: ArrayLike, high: ArrayLike
 
     References
     ----------
-    Waudby-Smith and Ramdas (2024), section 4; Cohen, "Statistical Power Analysis" (1988), chapter 6.
+    Waudby-Smith and Ramdas (2024); Cohen, "Statistical Power Analysis" (1988), chapter 6.
 
     Examples
     --------
@@ -286,7 +286,7 @@ def log_mean_bets(x: ArrayLike, high: ArrayLike) -> Array:
 
     References
     ----------
-    Waudby-Smith and Ramdas (2024), section 4.1.
+    Waudby-Smith and Ramdas (2024), betting with fixed stakes.
 
     Examples
     --------
@@ -328,7 +328,7 @@ def log_gap_bets(d: ArrayLike, tolerance: ArrayLike) -> Array:
 
     References
     ----------
-    Waudby-Smith and Ramdas (2024), section 4.1; Podkopaev and Ramdas (ICLR 2022).
+    Waudby-Smith and Ramdas (2024), betting with fixed stakes; Podkopaev and Ramdas (ICLR 2022).
 
     Examples
     --------
@@ -413,7 +413,7 @@ def e_benjamini_hochberg(log_e: ArrayLike, alpha: float) -> Bools:
 
     References
     ----------
-    Wang and Ramdas (JRSS B 2022), definition 2.
+    Wang and Ramdas (JRSS B 2022).
 
     Examples
     --------
@@ -456,7 +456,7 @@ def smoothed_rank(scores: ArrayLike, u: ArrayLike) -> Array:
 
     References
     ----------
-    Vovk, Gammerman and Shafer (2022), chapters 2 and 8.
+    Vovk, Gammerman and Shafer (2022), on smoothed conformal p-values.
 
     Examples
     --------
@@ -509,7 +509,7 @@ class RankBets:
 
     References
     ----------
-    Vovk, Gammerman and Shafer (2022), chapter 8; Shin, Ramdas and Rinaldo (2023).
+    Vovk, Gammerman and Shafer (2022), on conformal test martingales; Shin, Ramdas and Rinaldo (2023).
 
     Examples
     --------
@@ -577,9 +577,9 @@ class RankBets:
         """Return log M of each question, shape (Q,); -inf before the first batch."""
         ages = _log_sum_exp(self.age.reshape(*self.age.shape[:2], -1), -1) - np.log(len(_THETAS))
         shifts = _log_sum_exp(self.shift, -1) - np.log(len(_DRIFTS))
-        sides = np.logaddexp(ages, shifts) - np.log(2)
+        sides = _floats(np.logaddexp(ages, shifts) - np.log(2))
         both = np.logaddexp(sides[:, 0], sides[:, 1]) - np.log(2)
-        return np.where(self.two_sided, both, sides[:, 0])
+        return _floats(np.where(self.two_sided, both, sides[:, 0]))
 
     def _aged(self) -> Array:
         """Return the evidence that each age starts from: the age before it, and for the ninth all that are older."""
