@@ -310,6 +310,20 @@ def to_pandas(data: Frame) -> pd.DataFrame:
     return pd.DataFrame({c.name: restore(c) for c in columns(data)})
 
 
+def concat(parts: Sequence[Frame]) -> pd.DataFrame:
+    """Return frames one below the other, as pandas; all need the same columns.
+
+    Raises
+    ------
+    DataError
+        When there are none, or their columns differ.
+    """
+    if not parts:
+        raise DataError("there are no frames to put together: give at least one")
+    wanted = names(parts[0])
+    return pd.concat([to_pandas(select(part, wanted)) for part in parts], ignore_index=True)
+
+
 def restore(column: Column) -> pd.Series[Any]:
     """Return a `Column` as a pandas Series, nulls included."""
     if column.levels is not None:

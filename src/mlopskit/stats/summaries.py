@@ -173,15 +173,25 @@ def robust_z(scores: Floats, noise: ArrayLike, sizes: ArrayLike) -> Floats:
     -------
     Shape (N, Q). Questions without rows (size 0) get 0.
     """
-    y = np.asarray(scores, dtype=np.float64)
-    u2 = np.asarray(noise, dtype=np.float64)
     n = np.asarray(sizes, dtype=np.float64)
-    n = n[:, None] if n.ndim == 1 else n
-    with np.errstate(divide="ignore", invalid="ignore"):
-        per_row = np.where(n > 0, 1.0 / n, np.nan)
-    deviation = y - np.median(y, axis=0)
-    mad = 1.4826 * np.median(np.abs(deviation), axis=0)
-    typical = np.nanmedian(per_row, axis=0) if np.isnan(per_row).any() else np.median(per_row, axis=0)
-    tau2 = np.maximum(mad**2 - u2 * typical, 0.0)
-    spread = np.sqrt(tau2 + u2 * per_row)
-    return np.nan_to_num(deviation / spread, nan=0.0)
+    n = np.broadcast_to(n[:, None] if n.ndim == 1 else n, np.shape(scores))
+    asked = n > 0
+    y = np.where(asked, scores, np.nan)
+    per_row = 1.0 / np.where(asked, n, np.nan)
+    middle = _median if asked.all() else _known_median
+    deviation = y - middle(y)
+    u2 = np.asarray(noise, dtype=np.float64)
+    tau2 = np.maximum((1.4826 * middle(np.abs(deviation))) ** 2 - u2 * middle(per_row), 0.0)
+    return np.nan_to_num(deviation / np.sqrt(tau2 + u2 * per_row), nan=0.0)
+
+
+def _median(values: Floats) -> Floats:
+    result: Floats = np.median(values, axis=0)
+    return result
+
+
+def _known_median(values: Floats) -> Floats:
+    """Return the median over batches that have rows; 0 where none has."""
+    empty = np.isnan(values).all(axis=0)
+    result: Floats = np.nanmedian(np.where(empty, 0.0, values), axis=0)
+    return result
