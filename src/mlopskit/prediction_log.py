@@ -152,7 +152,7 @@ class PredictionLog:
         DuplicateId
             When an id stands twice or has a label already.
         DataError
-            When lengths differ, a label is missing, or an id was never logged; nothing is written in any of these cases.
+            When lengths differ, a label is missing, or an id was never logged; nothing is written in these cases.
 
         Examples
         --------
