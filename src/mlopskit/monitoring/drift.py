@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 Null: TypeAlias = Literal["batches", "rows"]
 
 FEW_BATCHES = 10
+MAX_AGE = 30  # batches that a change is looked for in, when it is described
 BAND_RISK = 0.05  # delta of STATISTICS section 2: the band holds with probability 1 - delta over the reference
 
 
@@ -67,6 +68,8 @@ class FeatureDrift:
         Cohen's h of the share that changed most, signed: 0.2 is small, 0.5 medium, 0.8 large.
     message
         That share in plain words.
+    n_batches
+        Over how many of the newest batches the change is described: the length over which it stands out most.
     strength
         What the features are ordered by: robust standard deviations from the other batches (batches null), or the log
         evidence against the feature (rows null).
@@ -77,6 +80,7 @@ class FeatureDrift:
     name: str
     effect_size: float
     message: str
+    n_batches: int
     strength: float
     over_limit: bool
 
@@ -186,12 +190,16 @@ class DriftState:
 
 @frozen(eq=False)
 class _Verdict:
-    """What one batch says: evidence, how strongly each feature or pair stands out, and which are over the limit."""
+    """What one batch says: evidence, how much each feature or pair stands out, over how many batches, which are over."""
 
     log_value: float
-    strength: dict[str, float]
+    strength: dict[str, tuple[float, int]]
     over: frozenset[str]
-    before: Readings
+    pool: Readings
+
+
+def _names(value: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value)
 
 
 @define(eq=False)
@@ -237,9 +245,7 @@ class DriftDetector:
     horizon: int | None = field(default=None, kw_only=True)
     null: Null | None = field(default=None, kw_only=True)
     tolerance: float = field(default=0.0, kw_only=True)
-    features: tuple[str, ...] | None = field(
-        default=None, kw_only=True, converter=lambda v: None if v is None else tuple(v)
-    )
+    features: tuple[str, ...] | None = field(default=None, kw_only=True, converter=_names)
     interactions: bool = field(default=True, kw_only=True)
     random_state: int = field(default=0, kw_only=True)
     state: DriftState | None = field(default=None, kw_only=True, repr=False)
@@ -357,7 +363,7 @@ class DriftDetector:
             alarm,
             episodes.since,
             Evidence(verdict.log_value, limit, self.state.n_since, self.promise),
-            _features(self._questions, verdict, now),
+            _features(self._questions, verdict),
             profile.n_rows,
             state.null,
             (*state.doubts, *notes),
@@ -392,7 +398,7 @@ class DriftDetector:
         wanted = state.n_reference if n_batches is None else n_batches
         if wanted < (2 if state.null == "batches" else 1):
             raise ConfigurationError(f"n_batches={wanted}: expected at least 2 batches (1 where rows vary)")
-        pool = state.pool.last(0)
+        pool = state.pool.none()
         closed = evolve(state, episodes=state.episodes.close("rebased", reason), pool=pool, rebasing=wanted)
         self.state = self._restarted(closed)
         return self
@@ -463,7 +469,8 @@ class DriftDetector:
         """Profile a batch; a batch of over twice the usual size is subsampled first, seeded by its number."""
         state = self._fitted()
         binning = state.reference.binning
-        usual, notes = state.batch_rows, ()
+        usual = state.batch_rows
+        notes: tuple[str, ...] = ()
         if isinstance(batch, Profile):
             if batch.binning.identity != binning.identity:
                 raise DataError("this profile has another binning: profile the batch with the detector's own")
@@ -490,7 +497,7 @@ class DriftDetector:
     def _collect(self, profile: Profile, now: Readings, name: str, notes: tuple[str, ...]) -> DriftReport:
         """Take a batch into the new reference while re-basing."""
         state = self._fitted()
-        pool = Readings.stack([state.pool, now]) if len(state.pool) else now
+        pool = Readings.stack([state.pool, now])
         pool = pool if state.null == "batches" else pool.total()
         episodes, _ = state.episodes.step(name, over_limit=False)
         left = state.rebasing - 1
@@ -512,7 +519,6 @@ class DriftDetector:
         """Rank the newest batch among all batches so far, question by question."""
         assert state.bets is not None
         questions = self._questions
-        before = state.pool.total()
         pool = Readings.stack([state.pool, now])
         scores, sizes = questions.scores(pool)
         z = np.where(questions.living(), robust_z(scores, questions.noise(), sizes), 0.0)
@@ -527,10 +533,11 @@ class DriftDetector:
         with np.errstate(divide="ignore"):
             evidence = bets.log_values() + np.log(weights)
         names = questions.names()
-        strength = _strongest(names + [f.name for f in questions.numeric], away[-1])
-        strength |= {questions.pair_name(i): float(abs(v)) for i, v in enumerate(pairs[-1])}
+        recent = min(state.n_since + 1, MAX_AGE)
+        owners = [*names, *(questions.pair_name(i) for i in range(len(questions.pairs)))]
+        strength = _strongest(owners, *_stand_out(np.concatenate([z, pairs], axis=1)[-recent:]))
         over = {names[i] for i in np.flatnonzero(evidence[: len(names)] >= math.log(self._dial.limit))}
-        verdict = _Verdict(float(evidence.max()), strength, frozenset(over), before)
+        verdict = _Verdict(float(evidence.max()), strength, frozenset(over), pool)
         return evolve(state, pool=pool, bets=bets), verdict
 
     def _rank_weights(self) -> Floats:
@@ -559,7 +566,9 @@ class DriftDetector:
             log_value = float(evidence.max())
         owners = np.repeat(np.array(names, dtype=object), 8)
         over = {str(owners[i]) for i in np.flatnonzero(evidence >= math.log(self._dial.limit))}
-        verdict = _Verdict(log_value, _strongest(list(owners), log_m.ravel()), frozenset(over), before)
+        values = log_m.ravel()
+        strength = _strongest(list(owners), values, np.ones(len(values), dtype=np.intp))
+        verdict = _Verdict(log_value, strength, frozenset(over), Readings.stack([before, now]))
         return evolve(state, pool=pool, log_e=log_m), verdict
 
     def _row_weights(self) -> Floats:
@@ -583,18 +592,28 @@ def _row_max(values: Floats) -> Floats:
     return result
 
 
-def _strongest(names: Sequence[str], strength: NDArray[np.float64]) -> dict[str, float]:
-    best: dict[str, float] = {}
-    for name, value in zip(names, strength.tolist(), strict=True):
-        best[name] = max(best.get(name, -math.inf), value)
+def _stand_out(z: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    """Return, for each question, the largest |sum of the newest k scores| / sqrt(k), and that k: a change-point guess."""
+    length = np.arange(1, len(z) + 1)
+    sums = np.abs(np.cumsum(z[::-1], axis=0)) / np.sqrt(length)[:, None]
+    best = sums.argmax(axis=0)
+    return sums[best, np.arange(z.shape[1])], length[best]
+
+
+def _strongest(names: Sequence[str], strength: Floats, ages: NDArray[np.intp]) -> dict[str, tuple[float, int]]:
+    best: dict[str, tuple[float, int]] = {}
+    for name, value, age in zip(names, strength.tolist(), ages.tolist(), strict=True):
+        best[name] = max(best.get(name, (-math.inf, 1)), (value, age))
     return best
 
 
-def _features(questions: Questions, verdict: _Verdict, now: Readings) -> tuple[FeatureDrift, ...]:
+def _features(questions: Questions, verdict: _Verdict) -> tuple[FeatureDrift, ...]:
+    cut = {age: verdict.pool.split(age) for age in {age for _, age in verdict.strength.values()}}
     found = []
-    for name, strength in verdict.strength.items():
-        effect, message = questions.largest_change(name, verdict.before, now)
-        found.append(FeatureDrift(name, effect, message, strength, name in verdict.over))
+    for name, (strength, age) in verdict.strength.items():
+        effect, message = questions.largest_change(name, *cut[age])
+        when = "" if age == 1 else f" in the last {age} batches"
+        found.append(FeatureDrift(name, effect, message + when, age, strength, name in verdict.over))
     return tuple(sorted(found, key=lambda f: (not f.over_limit, -f.strength, f.name)))
 
 

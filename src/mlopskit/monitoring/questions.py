@@ -59,10 +59,15 @@ class Readings:
         arrays = (self.bins, self.hits, self.rows, self.same, self.both)
         return Readings(*(a.sum(axis=0, keepdims=True) for a in arrays))
 
-    def last(self, n: int) -> Readings:
-        """Return the newest n batches."""
+    def none(self) -> Readings:
+        """Return no batches, N = 0, with the same questions."""
+        return Readings(self.bins[:0], self.hits[:0], self.rows[:0], self.same[:0], self.both[:0])
+
+    def split(self, n: int) -> tuple[Readings, Readings]:
+        """Return the sum of all but the newest n batches, and the sum of those n."""
         cut = len(self) - n
-        return Readings(self.bins[cut:], self.hits[cut:], self.rows[cut:], self.same[cut:], self.both[cut:])
+        arrays = (self.bins, self.hits, self.rows, self.same, self.both)
+        return Readings(*(a[:cut] for a in arrays)).total(), Readings(*(a[cut:] for a in arrays)).total()
 
 
 @frozen(eq=False)

