@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import decimal
 import hashlib
 import importlib
 import json
@@ -24,7 +25,6 @@ PROTOCOL = 1
 """The number of the JSON protocol that this release writes; it reads every number up to this one."""
 
 TAGS: dict[str, str] = {
-    "AliasState": "mlopskit.registry:AliasState",
     "BiasMonitor": "mlopskit.monitoring.bias:BiasMonitor",
     "BiasState": "mlopskit.monitoring.bias:BiasState",
     "Binning": "mlopskit.profiling:Binning",
@@ -85,11 +85,14 @@ def encode(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [encode(v) for v in value]
     if isinstance(value, dict):
-        if not all(isinstance(k, str) for k in value) or "type" in value:
-            raise FormatError("cannot write this dict: its keys must be text, and none may be 'type'")
-        return {k: encode(v) for k, v in value.items()}
+        if not all(isinstance(k, str) for k in value):
+            raise FormatError(f"cannot write this dict: its keys must be text, got {list(value)}")
+        fields = {k: encode(v) for k, v in value.items()}
+        return {"type": "dict", "value": [[k, v] for k, v in fields.items()]} if "type" in fields else fields
     if isinstance(value, dt.datetime):
         return {"type": "datetime", "value": value.isoformat()}
+    if isinstance(value, decimal.Decimal):
+        return {"type": "decimal", "value": str(value)}
     if isinstance(value, dt.timedelta):
         return {"type": "timedelta", "days": value.days, "seconds": value.seconds, "microseconds": value.microseconds}
     tag = type(value).__name__
@@ -119,15 +122,19 @@ def decode(data: Any) -> Any:
             return float(data["value"])
         if tag == "array":
             return _decode_array(data)
+        if tag == "dict":
+            return {str(k): decode(v) for k, v in data["value"]}
         if tag == "datetime":
             return dt.datetime.fromisoformat(data["value"])
+        if tag == "decimal":
+            return decimal.Decimal(data["value"])
         if tag == "timedelta":
             return dt.timedelta(days=data["days"], seconds=data["seconds"], microseconds=data["microseconds"])
         if tag in TAGS:
             module, _, name = TAGS[tag].partition(":")
             cls = getattr(importlib.import_module(module), name)
             return cls(**{k: decode(v) for k, v in data.items() if k != "type"})
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, decimal.InvalidOperation) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"cannot rebuild a {tag!r}: {error}") from error
