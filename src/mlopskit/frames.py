@@ -99,7 +99,7 @@ class Column:
 
 def is_frame(data: object) -> bool:
     """Whether `data` is something this module reads as a frame."""
-    return isinstance(data, (pd.DataFrame, dict)) or hasattr(data, "__narwhals_dataframe__") or _is_foreign(data)
+    return isinstance(data, (pd.DataFrame, dict)) or _is_foreign(data)
 
 
 def _is_foreign(data: object) -> bool:
@@ -113,8 +113,8 @@ def _eager(data: Frame) -> Any:
         return data
     if isinstance(data, dict):
         try:
-            return pd.DataFrame(data)
-        except ValueError as error:
+            return pd.DataFrame({k: v.array if isinstance(v, pd.Series) else v for k, v in data.items()})
+        except (TypeError, ValueError) as error:
             raise DataError(f"a dict of columns needs arrays of one length: {error}") from error
     if _is_foreign(data):
         import narwhals.stable.v2 as nw
@@ -188,7 +188,7 @@ def column(values: Any, name: str = "values") -> Column:
     return _object_column(series.astype(object), name, null)
 
 
-def _filled(series: pd.Series[Any], null: NDArray[np.bool_], value: object) -> pd.Series[Any]:
+def _filled(series: pd.Series[Any], null: NDArray[np.bool_], value: int) -> pd.Series[Any]:
     return series.fillna(value) if null.any() else series
 
 
@@ -229,14 +229,17 @@ def _object_column(series: pd.Series[Any], name: str, null: NDArray[np.bool_]) -
     if inferred in {"datetime", "datetime64"}:
         zones = {str(v.tzinfo) for v in objects[~null] if v.tzinfo is not None}
         naive = any(v.tzinfo is None for v in objects[~null])
-        if len(zones) <= 1 and not (zones and naive):
-            return _time_column(series, name, null, "datetime", zones.pop() if zones else None)
+        if not (zones and naive):
+            zone = None if not zones else zones.pop() if len(zones) == 1 else "UTC"
+            return _time_column(series, name, null, "datetime", zone)
     if inferred == "date":
         return _time_column(series, name, null, "datetime", None)
     if inferred in {"timedelta", "timedelta64"}:
         return _time_column(series, name, null, "duration", None)
     if inferred == "decimal":
-        return Column(name, "decimal", np.where(null, decimal.Decimal(0), objects), null)
+        filled = objects.copy()
+        filled[null] = decimal.Decimal(0)
+        return Column(name, "decimal", filled, null)
     return Column(name, "other", objects, null)
 
 
@@ -253,12 +256,13 @@ def _foreign_column(series: Any, name: str) -> Column:
         return Column(name, "int", np.asarray(series.fill_null(0).to_numpy()).astype(wide), null)
     if dtype.is_float():
         return Column(name, "float", np.asarray(series.fill_null(0.0).to_numpy()).astype(np.float64), null)
+    if dtype in {nw.Datetime, nw.Duration}:
+        kind: Literal["datetime", "duration"] = "datetime" if dtype == nw.Datetime else "duration"
+        return _time_column(pd.Series(series.to_numpy()), name, null, kind, getattr(dtype, "time_zone", None))
     values = pd.Series(series.to_list(), dtype=object)
-    if dtype == nw.Categorical or dtype == nw.Enum:
+    if dtype in {nw.Categorical, nw.Enum}:
         codes, uniques = pd.factorize(values)
         return Column(name, "category", np.asarray(codes, dtype=np.int64), null, np.asarray(uniques, dtype=object))
-    if dtype == nw.Datetime:
-        return _time_column(pd.Series(pd.DatetimeIndex(values)), name, null, "datetime", dtype.time_zone)
     return _object_column(values, name, null)
 
 
@@ -329,7 +333,7 @@ def restore(column: Column) -> pd.Series[Any]:
     if column.levels is not None:
         if column.kind == "category":
             return pd.Series(pd.Categorical.from_codes(column.values, categories=pd.Index(column.levels)))
-        padded = np.append(column.levels, None)
+        padded = np.append(column.levels, np.array([None], dtype=object))
         return pd.Series(padded[column.values])
     if column.kind == "datetime":
         stamps = pd.Series(pd.DatetimeIndex(column.values.view("M8[ns]")))
@@ -341,7 +345,9 @@ def restore(column: Column) -> pd.Series[Any]:
         return pd.Series(column.values)
     if column.kind in {"int", "float"} and column.values.dtype != object:
         return pd.Series(np.where(column.null, np.nan, column.values.astype(np.float64)))
-    return pd.Series(np.where(column.null, None, column.values.astype(object)))
+    objects = column.values.astype(object)
+    objects[column.null] = None
+    return pd.Series(objects)
 
 
 def key(value: object) -> str:
@@ -352,7 +358,7 @@ def key(value: object) -> str:
     """
     if isinstance(value, (np.datetime64, dt.datetime)):
         stamp = pd.Timestamp(value)
-        if stamp is pd.NaT or pd.isna(stamp):
+        if pd.isna(stamp):
             raise DataError("an id is missing (NaT): every row and every batch needs one")
         return stamp.date().isoformat() if stamp == stamp.normalize() else stamp.isoformat()
     if isinstance(value, dt.date):
@@ -404,6 +410,57 @@ def groups(by: Any) -> Iterator[tuple[str, NDArray[np.intp]]]:
     bounds = np.searchsorted(codes[order], np.arange(len(uniques) + 1))
     for i, unique in enumerate(uniques):
         yield str(unique), order[bounds[i] : bounds[i + 1]]
+
+
+def repeated(key: Sequence[Column]) -> NDArray[np.bool_]:
+    """Return which rows repeat the key of an earlier row; a row with a null in its key repeats nothing.
+
+    >>> repeated(columns({"id": [1, 2, 1]})).tolist()
+    [False, False, True]
+    """
+    missing = np.logical_or.reduce([c.missing for c in key])
+    present = np.flatnonzero(~missing)
+    table = pd.DataFrame({i: _comparable(c)[present] for i, c in enumerate(key)})
+    result = np.zeros(len(missing), dtype=bool)
+    result[present] = table.duplicated().to_numpy()
+    return result
+
+
+def _comparable(column: Column) -> NDArray[Any]:
+    """Return values that pandas can hash; objects that cannot be hashed are compared by what they print."""
+    if column.values.dtype != object:
+        return column.values
+    try:
+        return pd.factorize(column.values)[0]
+    except TypeError:
+        return pd.factorize(np.array([f"{type(v).__name__} {v!r}" for v in column.values], dtype=object))[0]
+
+
+def cells(data: Frame, name: str, positions: ArrayLike) -> tuple[Any, ...]:
+    """Return the values of one column at these positions, as the frame holds them.
+
+    >>> cells({"a": [5, 6, 7]}, "a", [0, 2])
+    (5, 7)
+
+    Raises
+    ------
+    DataError
+        When the column is missing or stands twice.
+    """
+    chosen = _eager(take(select(data, [name]), positions))
+    return tuple((chosen.iloc[:, 0] if isinstance(chosen, pd.DataFrame) else chosen[name]).to_list())
+
+
+def shallow(data: Frame) -> Frame:
+    """Return a frame that shares the values and can be changed without changing `data`.
+
+    >>> frame = {"a": [1]}
+    >>> shallow(frame).pop("a"), frame
+    ([1], {'a': [1]})
+    """
+    if isinstance(data, pd.DataFrame):
+        return data.copy(deep=False)
+    return dict(data) if isinstance(data, dict) else data
 
 
 def values_of(data: Frame, name: str) -> Any:

@@ -1,41 +1,71 @@
 """What a frame should look like, as plain data that people review in git: `Schema.infer`, `diff`, `evolve`.
 
-Inference promises little and keeps it. Kinds, nulls and keys of the reference are facts and become errors. Its extremes
-are an accident of the sample (the next m rows exceed the largest of n with probability m / (n + m)), so ranges become
-warnings. Levels become errors only beyond the share of new levels that the reference itself predicts.
+Inference promises little and keeps it. Kinds, nulls and keys of the reference are facts: breaking them is an error. Its
+extremes are an accident of the sample, so ranges are warnings. Levels lie between: an unseen one is an error beyond the
+share of new levels that the reference itself predicts.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import decimal
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import field, frozen
+from numpy.typing import NDArray
 
 from mlopskit import formats, frames
 from mlopskit.errors import ConfigurationError, DataError, NotFound
+from mlopskit.stats.tolerances import unseen_share
 
 Severity: TypeAlias = Literal["error", "warning"]
-Rule: TypeAlias = Literal["missing_column", "dtype", "type_value", "null", "nonfinite", "domain", "range"]
 Number: TypeAlias = int | float | decimal.Decimal
 Level: TypeAlias = str | int | float | bool
 
-RULES: tuple[Rule, ...] = ("missing_column", "dtype", "type_value", "null", "nonfinite", "domain", "range")
+RULES = ("missing_column", "dtype", "type_value", "null", "nonfinite", "domain", "range")
 """The rules of one column, in the order in which they are checked."""
 
-_ENOUGH_ROWS = 20
-_MAX_LEVELS = 500
-_MAX_CODES = 50
-_OFTEN = 10
-_RARE_SHARE = 0.05
-_COMPATIBLE = {("int", "float"), ("str", "category"), ("category", "str")}
+ENOUGH_ROWS = 20
+"""Rows without a null from which inference forbids nulls: below, a null share of 14% would often go unseen."""
+
+MAX_LEVELS = 500
+"""Most levels of a str or category column that inference enforces, each seen `OFTEN` times on average."""
+
+MAX_CODES = 50
+"""Most levels of an integer column that inference enforces, each seen `CODE_OFTEN` times at least."""
+
+OFTEN = 5
+CODE_OFTEN = 20
+
+MAX_UNSEEN_SHARE = 0.05
+"""Share of rows with new levels above which the levels of a column are no rule (identifiers, free text)."""
+
+NEW_LEVEL_SHARE = 0.02
+"""Share of rows that a level may bring at once where new levels are to be expected; see `Schema.infer`."""
+
+Keys: TypeAlias = Sequence[str | Sequence[str]]
 
 
-def _mapping(value: Mapping[str, Any] | None) -> dict[str, Any]:
-    return dict(sorted((value or {}).items()))
+def _as_dict(value: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(sorted(value.items()))
+
+
+def _as_levels(value: Iterable[Level] | None) -> tuple[Level, ...] | None:
+    return None if value is None else tuple(value)
+
+
+def _as_columns(value: Iterable[ColumnSchema]) -> tuple[ColumnSchema, ...]:
+    return tuple(value)
+
+
+def _as_keys(value: Keys) -> tuple[tuple[str, ...], ...]:
+    if isinstance(value, str):
+        raise ConfigurationError(f"unique={value!r}: expected a list of keys, such as [{value!r}]")
+    return tuple((key,) if isinstance(key, str) else tuple(key) for key in value)
 
 
 @frozen
@@ -47,25 +77,34 @@ class ColumnSchema:
     name
         The column's name.
     kind
-        Its logical kind; "other" admits every kind. Integers pass where floats are expected, and categories and
-        strings stand for one another.
+        Its logical kind; "other" admits every kind. Whole numbers are integers however they are stored, integers pass
+        where floats or decimals are expected, and categories and strings stand for one another.
     nullable
-        Whether nulls (and NaN) are allowed.
+        Whether nulls are allowed; a NaN counts as null.
     null_share
         Share of nulls in the reference, in [0, 1]; information.
     finite
         Whether infinities are forbidden.
     low, high
         Smallest and largest allowed value, inclusive: an exact `int` for integers, `int` nanoseconds since 1970 (UTC)
-        for datetimes, `int` nanoseconds for durations, `Decimal` for decimals, else `float`. None means no limit.
+        for datetimes, `int` nanoseconds for durations, `Decimal` for decimals, else `float`, which is compared with the
+        precision of a 32-bit float. None means no limit.
+    n_reference
+        Values of the reference behind `low` and `high` of a float column: a new batch of the same law may exceed them
+        a little. 0 where the limits are meant as they stand.
     levels
         The allowed values, typed; None where they are not enforced.
     zoned
         Whether a datetime column has a time zone.
     severity
-        "error" or "warning" by rule, where it is not "error".
+        "error" or "warning" by rule (one of `RULES`); "error" where a rule is not named.
     tolerance
-        Share of rows in [0, 1] that may break a rule, by rule, where it differs from the validator's.
+        Share of rows in [0, 1] that may break a rule, by rule; the schema's tolerance where a rule is not named.
+
+    Raises
+    ------
+    ConfigurationError
+        When a kind, rule, severity, tolerance or limit cannot work.
 
     Examples
     --------
@@ -80,18 +119,75 @@ class ColumnSchema:
     finite: bool = True
     low: Number | None = None
     high: Number | None = None
-    levels: tuple[Level, ...] | None = field(default=None)
+    n_reference: int = 0
+    levels: tuple[Level, ...] | None = field(default=None, converter=_as_levels)
     zoned: bool = False
-    severity: dict[str, Severity] = field(factory=dict, converter=_mapping, hash=False)
-    tolerance: dict[str, float] = field(factory=dict, converter=_mapping, hash=False)
+    severity: dict[str, Severity] = field(factory=dict, converter=_as_dict, hash=False)
+    tolerance: dict[str, float] = field(factory=dict, converter=_as_dict, hash=False)
+
+    def __attrs_post_init__(self) -> None:
+        where = f"column {self.name!r}"
+        if self.kind not in get_args(frames.Kind):
+            raise ConfigurationError(f"{where}: kind={self.kind!r}; expected one of {list(get_args(frames.Kind))}")
+        for rule in {*self.severity, *self.tolerance} - set(RULES):
+            raise ConfigurationError(f"{where}: no rule {rule!r}; expected one of {list(RULES)}")
+        for rule, severity in self.severity.items():
+            if severity not in get_args(Severity):
+                raise ConfigurationError(f"{where}: severity of {rule!r} is {severity!r}; expected error or warning")
+        for rule, share in self.tolerance.items():
+            check_share(f"{where}: tolerance of {rule!r}", share)
+        for limit in (self.low, self.high):
+            if limit is not None and not math.isfinite(limit):
+                raise ConfigurationError(f"{where}: a limit is {limit!r}; expected a finite number, or None")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ConfigurationError(f"{where}: low={self.low!r} is above high={self.high!r}")
 
     def severity_of(self, rule: str) -> Severity:
         """Return the severity of a rule."""
         return self.severity.get(rule, "error")
 
-    def tolerance_of(self, rule: str) -> float:
-        """Return the share of rows that may break a rule."""
-        return self.tolerance.get(rule, 0.0)
+    def show(self, limit: Number) -> str:
+        """Return a limit as people write it: a datetime in ISO format."""
+        if self.kind == "datetime":
+            return f"{np.datetime64(int(limit), 'ns')}" + ("Z" if self.zoned else "")
+        return f"{np.timedelta64(int(limit), 'ns')}" if self.kind == "duration" else f"{limit}"
+
+
+def check_share(name: str, share: float) -> None:
+    """Raise where a tolerance is no share of rows.
+
+    Raises
+    ------
+    ConfigurationError
+        When `share` is not a number in [0, 1].
+    """
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        raise ConfigurationError(f"{name} is {share!r}; expected a share of rows between 0 and 1")
+
+
+@frozen
+class SchemaDiff:
+    """What changes between two schemas, in words; it is false when nothing changes.
+
+    Parameters
+    ----------
+    breaking
+        Changes by which a batch that passes the old schema may fail the new one.
+    compatible
+        Changes by which no batch that passes the old schema can fail the new one.
+    """
+
+    breaking: tuple[str, ...] = ()
+    compatible: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.breaking or self.compatible)
+
+    def __str__(self) -> str:
+        if not self:
+            return "no change"
+        lines = [f"breaking: {text}" for text in self.breaking] + [f"compatible: {text}" for text in self.compatible]
+        return "\n".join(lines)
 
 
 @frozen
@@ -103,17 +199,57 @@ class Schema:
     columns
         One `ColumnSchema` for each column; their order does not matter to a batch.
     n_rows
-        Rows of the reference.
+        Rows of the reference; 0 for a schema written by hand.
     unique
-        Keys that must be unique: each a tuple of column names.
+        Keys that must be unique: column names, or tuples of column names. Rows with a null in the key are not compared.
     keys
-        Columns that were unique in the reference; information, not enforced.
+        Integer and text columns without nulls or repeats in the reference; information, not enforced.
+    tolerance
+        Share of rows in [0, 1] that may break a rule, where the column does not say otherwise.
+    min_rows, max_rows
+        Expected size of a batch; None means any.
+    time, max_age
+        Name of a time column, and how far its newest value may lie behind `now`; None means any age.
+
+    Raises
+    ------
+    ConfigurationError
+        When two columns have one name, or `unique` or `time` name no column.
+
+    Examples
+    --------
+    >>> schema = Schema.infer({"id": [1, 2, 3], "origin": ["JFK", "EWR", "JFK"]}, unique=["id"])
+    >>> [(c.name, c.kind) for c in schema.columns], schema.unique
+    ([('id', 'int'), ('origin', 'str')], (('id',),))
+    >>> Schema.from_json(schema.to_json()) == schema
+    True
     """
 
-    columns: tuple[ColumnSchema, ...]
+    columns: tuple[ColumnSchema, ...] = field(converter=_as_columns)
     n_rows: int = 0
-    unique: tuple[tuple[str, ...], ...] = ()
+    unique: tuple[tuple[str, ...], ...] = field(default=(), converter=_as_keys)
     keys: tuple[str, ...] = ()
+    tolerance: float = 0.0
+    min_rows: int | None = None
+    max_rows: int | None = None
+    time: str | None = None
+    max_age: dt.timedelta | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check_share("tolerance", self.tolerance)
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        if twice:
+            raise ConfigurationError(f"columns {twice} are described twice: each name means one column")
+        named = [name for key in self.unique for name in key] + ([] if self.time is None else [self.time])
+        unknown = sorted({name for name in named if name not in self.names})
+        if unknown:
+            raise ConfigurationError(
+                f"unique or time name {unknown}, which the schema lacks: it has {list(self.names)}"
+            )
+        if self.time is not None and self[self.time].kind != "datetime":
+            raise ConfigurationError(f"time={self.time!r} is of kind {self[self.time].kind!r}; expected datetime")
+        if self.max_age is not None and self.time is None:
+            raise ConfigurationError("max_age needs time=, the name of the column to read the age from")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -121,40 +257,297 @@ class Schema:
         return tuple(c.name for c in self.columns)
 
     def __getitem__(self, name: str) -> ColumnSchema:
-        """Return the schema of a column."""
+        """Return the description of a column.
+
+        Raises
+        ------
+        NotFound
+            When the schema has no such column.
+        """
         for column in self.columns:
             if column.name == name:
                 return column
         raise NotFound(f"no column {name!r} in this schema: it has {list(self.names)}")
 
+    def tolerance_of(self, column: str, rule: str) -> float:
+        """Return the share of rows that may break a rule of a column."""
+        return self[column].tolerance.get(rule, self.tolerance)
+
     @classmethod
-    def infer(
-        cls, frame: frames.Frame, *, tolerance: float = 0.0, unique: Sequence[str | Sequence[str]] = ()
-    ) -> Schema:
-        """Read the schema off a reference frame."""
+    def infer(cls, frame: frames.Frame, *, tolerance: float = 0.0, unique: Keys = ()) -> Schema:
+        """Read the schema off a reference frame.
+
+        Kinds are errors. A null is an error where the reference has at least 20 rows and no null, a warning where it
+        has fewer rows. Infinities are errors where it has none. Ranges are warnings: exact limits for integers,
+        datetimes (no upper limit: the newest rows are always later), durations and decimals; for floats, only what a
+        batch of the same law rarely shows is reported. Levels are enforced where they are few and seen often: at most
+        500 for text and categories, at most 50, each seen 20 times, for integers that do not merely count upwards down
+        the rows. Where every level was seen 5 times, any unseen level is an error. Elsewhere the tail is open: unseen
+        levels are an error beyond the share of rows that the reference predicts (Good 1953: levels seen once / rows)
+        plus 2%, because rows come in time and a level that is new brings all its rows at once.
+
+        Parameters
+        ----------
+        frame
+            The reference: a frame with at least one row and no duplicate column names.
+        tolerance
+            Share of rows in [0, 1] that may break a rule of severity error.
+        unique
+            Keys to enforce: column names, or tuples of column names.
+
+        Raises
+        ------
+        DataError
+            When the frame has no rows, duplicate column names, or repeats one of the keys.
+        ConfigurationError
+            When `unique` names no column, or the tolerance is no share.
+        """
         columns = frames.columns(frame)
-        return cls(
-            columns=tuple(_infer_column(c) for c in columns),
-            n_rows=frames.n_rows(frame),
-            unique=tuple((k,) if isinstance(k, str) else tuple(k) for k in unique),
+        n_rows = frames.n_rows(frame)
+        names = [c.name for c in columns]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DataError(f"duplicate column name(s) {twice}: rename them, so that each name means one column")
+        if n_rows == 0:
+            raise DataError("cannot infer a schema from an empty frame: send at least one row")
+        schema = cls(
+            columns=tuple(_infer_column(c, tolerance) for c in columns),
+            n_rows=n_rows,
+            unique=unique,
+            keys=tuple(c.name for c in columns if _is_key(c)),
+            tolerance=tolerance,
+        )
+        for key in schema.unique:
+            repeats = np.flatnonzero(frames.repeated([c for c in columns if c.name in key]))
+            if len(repeats):
+                raise DataError(
+                    f"the reference repeats its key {list(key)} in {len(repeats)} of {n_rows} rows (first at position "
+                    f"{repeats[0]}): remove the repeats, or do not ask for this key"
+                )
+        return schema
+
+    def evolve(self, column: str | None = None, /, **changes: Any) -> Schema:
+        """Return a schema with one column changed, or with its own fields changed when no column is named.
+
+        `severity` and `tolerance` of a column take one value for all its rules, or a dict by rule, which is merged.
+        A new `low` or `high` is meant as it stands: the allowance of inferred float limits ends.
+
+        Raises
+        ------
+        NotFound
+            When the schema has no such column.
+        ConfigurationError
+            When a change names no field or has a value that cannot work.
+
+        Examples
+        --------
+        >>> schema = Schema.infer({"hour": [5, 6, 7]})
+        >>> schema.evolve("hour", low=0, high=23, severity={"range": "error"})["hour"].high
+        23
+        """
+        target = self if column is None else self[column]
+        known = [f.name for f in attrs.fields(type(target))]
+        if unknown := sorted(set(changes) - set(known)):
+            raise ConfigurationError(f"{unknown} cannot be changed: expected one of {known}")
+        if isinstance(target, Schema):
+            return attrs.evolve(target, **changes)
+        if {"low", "high"} & changes.keys():
+            changes = {"n_reference": 0, **changes}
+        for name in {"severity", "tolerance"} & changes.keys():
+            value = changes[name]
+            by_rule = value if isinstance(value, Mapping) else dict.fromkeys(RULES, value)
+            changes[name] = {**getattr(target, name), **by_rule}
+        changed = attrs.evolve(target, **changes)
+        return attrs.evolve(self, columns=tuple(changed if c is target else c for c in self.columns))
+
+    def diff(self, other: Schema) -> SchemaDiff:
+        """Say in words what changes from this schema to the other, and which changes can break a batch that passes now.
+
+        Examples
+        --------
+        >>> old = Schema.infer({"hour": [5, 6, 7]})
+        >>> print(old.diff(old.evolve("hour", nullable=True, low=6, severity={"range": "error"})))
+        breaking: hour: low 5 -> 6
+        breaking: hour: severity of range warning -> error
+        compatible: hour: null allowed
+        """
+        changes = [change for c in self.columns for change in _column_changes(self, other, c)]
+        for column in other.columns:
+            if column.name not in self.names:
+                changes.append((True, f"{column.name}: column added ({column.kind})"))
+        for key in self.unique:
+            if key not in other.unique:
+                changes.append((False, f"key {list(key)} no longer unique"))
+        for key in other.unique:
+            if key not in self.unique:
+                changes.append((True, f"key {list(key)} must be unique"))
+        if self.tolerance != other.tolerance:
+            changes.append((other.tolerance < self.tolerance, f"tolerance {self.tolerance:g} -> {other.tolerance:g}"))
+        if self.max_age != other.max_age or self.time != other.time:
+            tighter = other.max_age is not None and (
+                self.time != other.time or self.max_age is None or other.max_age < self.max_age
+            )
+            old, new = (f"{s.max_age} by {s.time}" for s in (self, other))
+            changes.append((tighter, f"maximum age {old} -> {new}"))
+        if (self.min_rows, self.max_rows) != (other.min_rows, other.max_rows):
+            old, new = (f"{s.min_rows} to {s.max_rows}" for s in (self, other))
+            changes.append((False, f"rows expected {old} -> {new}"))
+        return SchemaDiff(
+            tuple(text for breaks, text in changes if breaks), tuple(text for breaks, text in changes if not breaks)
         )
 
     def to_json(self) -> str:
-        """Write the schema as indented JSON."""
+        """Write the schema as indented JSON, made for review in git."""
         return formats.to_json(self, indent=2)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Schema:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        FormatError
+            When the text is no schema, or a newer release wrote it.
+        """
         return formats.from_json(text, cls)
 
 
-def _infer_column(column: frames.Column) -> ColumnSchema:
+def compatible(kind: frames.Kind, expected: frames.Kind) -> bool:
+    """Whether every column of a kind passes where another is expected; see `ColumnSchema`.
+
+    >>> compatible("int", "float"), compatible("float", "int")
+    (True, False)
+    """
+    passes = {("int", "float"), ("int", "decimal"), ("str", "category"), ("category", "str")}
+    return kind == expected or expected == "other" or (kind, expected) in passes
+
+
+def _infer_column(column: frames.Column, tolerance: float) -> ColumnSchema:
     missing = column.missing
+    n_missing = int(missing.sum())
+    valid = column.valid()
+    nothing = n_missing == len(column)
+    low, high = _limits(column, valid)
+    levels, unseen = _levels(column, valid)
+    severity: dict[str, Severity] = {}
+    if n_missing == 0 and len(column) < ENOUGH_ROWS:
+        severity["null"] = "warning"
+    if low is not None or high is not None:
+        severity["range"] = "warning"
     return ColumnSchema(
         name=column.name,
-        kind=column.kind,
-        nullable=bool(missing.any()),
-        null_share=float(missing.mean()) if len(column) else 0.0,
+        kind="other" if nothing else column.kind,
+        nullable=n_missing > 0,
+        null_share=n_missing / len(column),
+        finite=column.kind != "float" or not bool(np.isinf(valid).any()),
+        low=low,
+        high=high,
+        n_reference=len(valid) if column.kind == "float" and low is not None else 0,
+        levels=levels,
         zoned=column.zone is not None,
+        severity=severity,
+        tolerance={"domain": max(unseen, tolerance)} if unseen > 0 else {},
     )
+
+
+def _limits(column: frames.Column, valid: NDArray[Any]) -> tuple[Number | None, Number | None]:
+    if column.kind == "float":
+        valid = valid[np.isfinite(valid)]
+    if column.kind not in frames.NUMERIC or len(valid) == 0:
+        return None, None
+    low, high = valid.min(), valid.max()
+    if column.kind == "decimal":
+        return low, high
+    if column.kind == "float":
+        return float(low), float(high)
+    return int(low), None if column.kind == "datetime" else int(high)
+
+
+def _levels(column: frames.Column, valid: NDArray[Any]) -> tuple[tuple[Level, ...] | None, float]:
+    """Return the levels to enforce, or None, and the share of rows that may hold others."""
+    if column.kind == "int":
+        return _codes(valid), 0.0
+    if column.levels is None or len(valid) == 0:
+        return None, 0.0
+    counts = np.bincount(valid, minlength=len(column.levels))
+    seen = counts[counts > 0]
+    share = unseen_share(seen)
+    levels = [v.item() if isinstance(v, np.generic) else v for v in column.levels]
+    plain = all(isinstance(v, (str, int, float)) for v in levels)
+    if not plain or len(seen) > MAX_LEVELS or len(valid) < OFTEN * len(seen) or share > MAX_UNSEEN_SHARE:
+        return None, 0.0
+    kept = tuple(sorted(levels, key=lambda v: (isinstance(v, str), v)))
+    return kept, 0.0 if seen.min() >= OFTEN else share + NEW_LEVEL_SHARE
+
+
+def _codes(valid: NDArray[Any]) -> tuple[Level, ...] | None:
+    """Return the values of an integer column that holds codes: few, each seen often, and no clock or counter."""
+    head = valid[: CODE_OFTEN * MAX_CODES]
+    if len(valid) < CODE_OFTEN or len(np.unique(head)) > MAX_CODES or not (valid[1:] < valid[:-1]).any():
+        return None
+    values, counts = np.unique(valid, return_counts=True)
+    if len(values) > MAX_CODES or counts.min() < CODE_OFTEN:
+        return None
+    return tuple(int(v) for v in values)
+
+
+def _is_key(column: frames.Column) -> bool:
+    if column.kind not in {"int", "str"} or column.missing.any() or len(column) < 2:
+        return False
+    distinct = len(np.unique(column.values)) if column.levels is None else len(column.levels)
+    return distinct == len(column)
+
+
+def _column_changes(old: Schema, new: Schema, a: ColumnSchema) -> Iterable[tuple[bool, str]]:
+    """Yield (breaks, in words) for one column."""
+    if a.name not in new.names:
+        yield False, f"{a.name}: column removed"
+        return
+    b = new[a.name]
+    if a.kind != b.kind:
+        yield not compatible(a.kind, b.kind), f"{a.name}: kind {a.kind} -> {b.kind}"
+    if a.zoned != b.zoned:
+        yield True, f"{a.name}: time zone {'expected' if b.zoned else 'no longer expected'}"
+    if a.nullable != b.nullable:
+        yield b.severity_of("null") == "error" and not b.nullable, f"{a.name}: null {_allowed(b.nullable)}"
+    if a.finite != b.finite:
+        yield b.severity_of("nonfinite") == "error" and b.finite, f"{a.name}: infinity {_allowed(not b.finite)}"
+    for side, sign in (("low", 1), ("high", -1)):
+        before, after = getattr(a, side), getattr(b, side)
+        if before != after:
+            tighter = after is not None and (before is None or sign * after > sign * before)
+            yield (
+                tighter and b.severity_of("range") == "error",
+                f"{a.name}: {side} {_side(a, before)} -> {_side(b, after)}",
+            )
+    yield from _level_changes(a, b)
+    for rule in RULES:
+        if a.severity_of(rule) != b.severity_of(rule):
+            text = f"{a.name}: severity of {rule} {a.severity_of(rule)} -> {b.severity_of(rule)}"
+            yield b.severity_of(rule) == "error", text
+        before, after = old.tolerance_of(a.name, rule), new.tolerance_of(a.name, rule)
+        if rule in {*a.tolerance, *b.tolerance} and before != after:
+            breaks = after < before and b.severity_of(rule) == "error"
+            yield breaks, f"{a.name}: tolerance of {rule} {before:g} -> {after:g}"
+
+
+def _level_changes(a: ColumnSchema, b: ColumnSchema) -> Iterable[tuple[bool, str]]:
+    if a.levels is None and b.levels is not None:
+        yield b.severity_of("domain") == "error", f"{a.name}: {len(b.levels)} levels enforced"
+    elif b.levels is None and a.levels is not None:
+        yield False, f"{a.name}: levels no longer enforced"
+    elif a.levels is not None and b.levels is not None:
+        gone = [v for v in a.levels if v not in b.levels]
+        fresh = [v for v in b.levels if v not in a.levels]
+        if gone:
+            yield b.severity_of("domain") == "error", f"{a.name}: levels removed {gone}"
+        if fresh:
+            yield False, f"{a.name}: levels added {fresh}"
+
+
+def _allowed(allowed: bool) -> str:
+    return "allowed" if allowed else "no longer allowed"
+
+
+def _side(column: ColumnSchema, limit: Number | None) -> str:
+    return "none" if limit is None else column.show(limit)
