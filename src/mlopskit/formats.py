@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import attrs
 import numpy as np
 
-from mlopskit.errors import FormatError
+from mlopskit.errors import FormatError, StateMismatch
 
 PROTOCOL = 1
 """The number of the JSON protocol that this release writes; it reads every number up to this one."""
@@ -28,20 +28,27 @@ TAGS: dict[str, str] = {
     "BiasMonitor": "mlopskit.monitoring.bias:BiasMonitor",
     "BiasState": "mlopskit.monitoring.bias:BiasState",
     "Binning": "mlopskit.profiling:Binning",
+    "Both": "mlopskit.retraining:Both",
     "ColumnSchema": "mlopskit.schema:ColumnSchema",
     "ColumnProfile": "mlopskit.profiling:ColumnProfile",
     "DataValidator": "mlopskit.validation:DataValidator",
     "Decision": "mlopskit.records:Decision",
     "DriftDetector": "mlopskit.monitoring.drift:DriftDetector",
     "DriftState": "mlopskit.monitoring.drift:DriftState",
+    "Either": "mlopskit.retraining:Either",
     "EpisodeEvent": "mlopskit.evidence:EpisodeEvent",
     "Episodes": "mlopskit.evidence:Episodes",
     "Evaluation": "mlopskit.records:Evaluation",
+    "Every": "mlopskit.retraining:Every",
     "Evidence": "mlopskit.evidence:Evidence",
     "Interval": "mlopskit.stats.intervals:Interval",
     "Lineage": "mlopskit.lineage:Lineage",
     "LevelBins": "mlopskit.profiling:LevelBins",
+    "MaxAge": "mlopskit.retraining:MaxAge",
+    "Never": "mlopskit.retraining:Never",
     "NumericBins": "mlopskit.profiling:NumericBins",
+    "OnAlarm": "mlopskit.retraining:OnAlarm",
+    "OpenEpisode": "mlopskit.retraining:OpenEpisode",
     "PerformanceMonitor": "mlopskit.monitoring.performance:PerformanceMonitor",
     "PerformanceState": "mlopskit.monitoring.performance:PerformanceState",
     "PolicyState": "mlopskit.retraining:PolicyState",
@@ -135,7 +142,7 @@ def decode(data: Any) -> Any:
             cls = getattr(importlib.import_module(module), name)
             return cls(**{k: decode(v) for k, v in data.items() if k != "type"})
     except (KeyError, TypeError, ValueError, decimal.InvalidOperation) as error:
-        if isinstance(error, FormatError):
+        if isinstance(error, (FormatError, StateMismatch)):
             raise
         raise FormatError(f"cannot rebuild a {tag!r}: {error}") from error
     raise FormatError(f"unknown type {tag!r}: this release reads {sorted(TAGS)}")
