@@ -575,7 +575,9 @@ class RankBets:
 
     def log_values(self) -> Array:
         """Return log M of each question, shape (Q,); -inf before the first batch."""
-        ages = _log_sum_exp(self.age.reshape(*self.age.shape[:2], -1), -1) - np.log(len(_THETAS))
+        ages = _log_sum_exp(self.age.reshape(*self.age.shape[:2], self.age.shape[2] * MAX_AGE), -1) - np.log(
+            len(_THETAS)
+        )
         shifts = _log_sum_exp(self.shift, -1) - np.log(len(_DRIFTS))
         sides = _floats(np.logaddexp(ages, shifts) - np.log(2))
         both = np.logaddexp(sides[:, 0], sides[:, 1]) - np.log(2)
