@@ -451,7 +451,7 @@ def auc_clustered(
         return Interval(area, 0.0, 1.0, level, n_blocks, method)
     own = i10 / (i10 - 1) * (d10 @ d10) / m**2 + i01 / (i01 - 1) * (d01 @ d01) / n**2
     shared = 2 * n_blocks / (n_blocks - 1) * (d10 @ d01) / (m * n)
-    variance = own + shared if own + shared > 0 else own  # few blocks can make the sum negative
+    variance = own + shared if own + shared > 1e-9 * own else own  # few blocks can make the sum 0 or negative
     half = -ndtri((1 - level) / 2) * np.sqrt(variance) / (area * (1 - area))
     low, high = (float(expit(logit(area) + side * half)) for side in (-1, 1))
     return Interval(area, low, high, level, n_blocks, method)

@@ -1,0 +1,398 @@
+"""Intervals against second sources (scipy, statsmodels, scikit-learn, brute force) and their algebra."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import betaln
+from scipy.stats import beta, binomtest, t
+from sklearn.metrics import roc_auc_score
+from statsmodels.stats.proportion import proportion_confint
+from statsmodels.tsa.stattools import acf
+
+from mlopskit import formats
+from mlopskit.errors import ConfigurationError, DataError
+from mlopskit.stats.intervals import (
+    Interval,
+    MeanBound,
+    auc_clustered,
+    beta_mixture,
+    block_bootstrap,
+    clopper_pearson,
+    mean_t,
+    upper_mean_bound,
+    wilson,
+)
+
+shares = [wilson, clopper_pearson, beta_mixture]
+counts = st.integers(0, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+values = st.lists(st.floats(-100, 100), min_size=2, max_size=30)
+
+
+class TestShares:
+    @settings(max_examples=40)
+    @given(counts.filter(lambda kn: kn[1] > 0), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
+    def test_they_agree_with_scipy(self, kn, level):
+        """The ends equal scipy's `binomtest(...).proportion_ci`."""
+        for interval, method in ((wilson(*kn, level), "wilson"), (clopper_pearson(*kn, level), "exact")):
+            expected = binomtest(*kn).proportion_ci(level, method)
+            np.testing.assert_allclose((interval.low, interval.high), expected, atol=1e-9)
+
+    @settings(max_examples=20)
+    @given(counts.filter(lambda kn: kn[1] > 0))
+    def test_they_agree_with_statsmodels(self, kn):
+        """The ends equal `proportion_confint`."""
+        for interval, method in ((wilson(*kn), "wilson"), (clopper_pearson(*kn), "beta")):
+            expected = proportion_confint(*kn, method=method)
+            np.testing.assert_allclose((interval.low, interval.high), expected, atol=1e-9)
+
+    def test_tiny_tails_keep_their_precision(self):
+        """At delta/(2m) for thousands of statistics the upper end still equals the beta's survival quantile."""
+        tail = 1e-12
+        interval = clopper_pearson(30, 1000, 1 - 2 * tail)
+        expected = beta.ppf(tail, 30, 971), beta.isf(tail, 31, 970)
+        np.testing.assert_allclose((interval.low, interval.high), expected, rtol=1e-4)  # 1 - level is rounded
+
+    @pytest.mark.parametrize("interval_of", shares)
+    @given(kn=counts)
+    def test_the_estimate_lies_inside_the_unit_interval(self, interval_of, kn):
+        """0 <= low <= estimate <= high <= 1, and everything is possible without data."""
+        interval = interval_of(*kn)
+        if kn[1]:
+            assert 0 <= interval.low <= interval.estimate == kn[0] / kn[1] <= interval.high <= 1
+        else:
+            assert np.isnan(interval.estimate)
+            assert (interval.low, interval.high) == (0, 1)
+
+    @pytest.mark.parametrize("interval_of", shares)
+    @given(kn=counts.filter(lambda kn: kn[1] > 0), factor=st.integers(2, 20))
+    def test_more_rows_narrow_the_interval(self, interval_of, kn, factor):
+        """The same share of more rows has an interval inside the old one."""
+        few, many = interval_of(*kn), interval_of(kn[0] * factor, kn[1] * factor)
+        assert few.low <= many.low <= many.high <= few.high
+
+    @pytest.mark.parametrize("interval_of", shares)
+    @given(kn=counts)
+    def test_counting_failures_mirrors_the_interval(self, interval_of, kn):
+        """[l, h] for k of n is [1-h, 1-l] for n-k of n."""
+        interval, mirror = interval_of(*kn), interval_of(kn[1] - kn[0], kn[1])
+        np.testing.assert_allclose((mirror.low, mirror.high), (1 - interval.high, 1 - interval.low), atol=1e-9)
+
+    @pytest.mark.parametrize("interval_of", shares)
+    def test_ends_at_no_and_all_successes_are_exact(self, interval_of):
+        """k = 0 gives low = 0 and k = n gives high = 1, not nearly so, and the other end stays open."""
+        none, every = interval_of(0, 7), interval_of(7, 7)
+        assert (none.low, every.high) == (0.0, 1.0)
+        assert 0 < none.high < 1
+        assert 0 < every.low < 1
+
+    @pytest.mark.parametrize("interval_of", shares)
+    def test_arrays_are_answered_entry_by_entry(self, interval_of):
+        """An array of counts gives arrays of ends, equal to the scalars; scalars give floats."""
+        k, n = np.array([0, 3, 10, 0]), np.array([5, 10, 10, 0])
+        stack = interval_of(k, n)
+        for i in range(4):
+            alone = interval_of(k[i], n[i])
+            assert isinstance(alone.low, float)
+            assert (stack.low[i], stack.high[i]) == (alone.low, alone.high)
+        assert str(stack).startswith("4 intervals (95%")
+
+    def test_the_confidence_sequence_is_where_the_mixture_stays_below(self):
+        """At both ends log e(m) = log(1/alpha), e(m) the beta(1/2, 1/2) mixture over the likelihood of m."""
+        s, n, alpha = 12.5, 40, 0.1
+        interval = beta_mixture(s, n, alpha)
+        for m in (interval.low, interval.high):
+            log_e = betaln(0.5 + s, 0.5 + n - s) - betaln(0.5, 0.5) - s * np.log(m) - (n - s) * np.log1p(-m)
+            assert log_e == pytest.approx(-np.log(alpha), abs=1e-9)
+        assert interval.level == 0.9
+
+    @given(counts.filter(lambda kn: kn[1] > 0))
+    def test_looking_all_the_time_costs_width(self, kn):
+        """The confidence sequence contains the exact interval of a single look at the same level."""
+        exact, sequence = clopper_pearson(*kn), beta_mixture(*kn)
+        assert sequence.low <= exact.low + 1e-12
+        assert sequence.high >= exact.high - 1e-12
+
+    def test_huge_counts_are_no_trouble(self):
+        """A trillion rows give a narrow interval around the share."""
+        for interval_of in shares:
+            interval = interval_of(3 * 10**11, 10**12)
+            assert interval.low < 0.3 < interval.high
+            assert interval.high - interval.low < 1e-4
+
+    @pytest.mark.parametrize("interval_of", shares)
+    @pytest.mark.parametrize(("k", "n"), [(3, 2), (-1, 2), (np.nan, 2), (1, np.nan), (1, np.inf), (1, 2.5)])
+    def test_impossible_counts_are_refused(self, interval_of, k, n):
+        """Not 0 <= k <= n, or no whole number of rows."""
+        with pytest.raises(DataError, match="whole number n"):
+            interval_of(k, n)
+
+    @pytest.mark.parametrize("interval_of", [wilson, clopper_pearson])
+    def test_scores_are_no_counts(self, interval_of):
+        """A sum of scores is refused where only 0/1 outcomes give a valid interval."""
+        with pytest.raises(DataError, match="whole numbers of successes"):
+            interval_of(2.5, 5)
+
+    @pytest.mark.parametrize("interval_of", shares)
+    @pytest.mark.parametrize("level", [0.0, 1.0, -1, np.nan])
+    def test_a_level_is_a_probability(self, interval_of, level):
+        """0, 1, and NaN are no levels."""
+        with pytest.raises(ConfigurationError, match="between 0 and 1"):
+            interval_of(1, 2, level)
+
+
+class TestMeanT:
+    @given(values, st.sampled_from([0.5, 0.95, 0.99]))
+    def test_it_agrees_with_scipy(self, x, level):
+        """The ends equal `scipy.stats.t.interval`."""
+        interval = mean_t(x, level)
+        if np.ptp(x) > 1e-6:
+            error = np.std(x, ddof=1) / np.sqrt(len(x))
+            expected = t.interval(level, len(x) - 1, loc=np.mean(x), scale=error)
+            np.testing.assert_allclose((interval.low, interval.high), expected, atol=1e-8)
+        assert interval.low <= interval.estimate <= interval.high
+
+    def test_degenerate_samples(self):
+        """Nothing, one value, equal values."""
+        nothing, one, equal = mean_t([]), mean_t([3.0]), mean_t([0.1, 0.1, 0.1])
+        assert np.isnan(nothing.estimate)
+        assert (one.estimate, one.low, one.high) == (3.0, -np.inf, np.inf)
+        assert equal.low == equal.high == pytest.approx(0.1)
+        assert (nothing.n, one.n, equal.n) == (0, 1, 3)
+
+
+class TestUpperMeanBound:
+    @given(st.lists(st.floats(-100, 100), min_size=4, max_size=40).filter(lambda x: np.ptp(x) > 1e-3))
+    def test_the_measured_autocorrelation_agrees_with_statsmodels(self, x):
+        """`autocorrelation` is lag 1 of statsmodels' acf; the one allowed for is its bias-corrected, clipped form."""
+        bound = upper_mean_bound(x)
+        assert bound.autocorrelation == pytest.approx(acf(x, nlags=1, fft=False)[1], abs=1e-9)
+        corrected = (len(x) * bound.autocorrelation + 1) / (len(x) - 3)
+        assert bound.rho == pytest.approx(np.clip(corrected, 0, 0.9))
+
+    def test_without_autocorrelation_it_is_the_t_bound(self):
+        """Where rho is clipped to 0 the bound is scipy's one-sided t bound."""
+        x = np.tile([0.1, 0.3], 12)
+        bound = upper_mean_bound(x)
+        assert bound.rho == 0
+        assert bound.upper == pytest.approx(t.interval(0.9, 23, loc=0.2, scale=np.std(x, ddof=1) / np.sqrt(24))[1])
+
+    def test_autocorrelation_widens_it(self):
+        """The same numbers in runs give a higher bound than alternating, and a level nearer 1 a higher one still."""
+        alternating, runs = np.tile([0.1, 0.3], 12), np.repeat([0.1, 0.3, 0.1, 0.3], 6)
+        assert upper_mean_bound(runs).value == pytest.approx(upper_mean_bound(alternating).value)
+        assert upper_mean_bound(runs).upper > upper_mean_bound(alternating).upper
+        assert upper_mean_bound(runs, 0.99).upper > upper_mean_bound(runs, 0.95).upper
+
+    @given(
+        st.lists(st.floats(-10, 10), min_size=4, max_size=30).filter(lambda x: np.ptp(x) > 1e-2),
+        st.floats(0.1, 10),
+        st.floats(-10, 10),
+    )
+    def test_origin_and_unit_move_along(self, x, scale, origin):
+        """The bound of a*x + b is a*bound + b, and lies at or above the mean."""
+        bound, moved = upper_mean_bound(x), upper_mean_bound(scale * np.array(x) + origin)
+        assert bound.upper >= bound.value
+        assert moved.upper == pytest.approx(scale * bound.upper + origin, rel=1e-6, abs=1e-6)
+
+    def test_a_trend_is_allowed_for_up_to_the_cap(self):
+        """A pure trend has rho clipped to .9 and is worth no fewer than three batches."""
+        bound = upper_mean_bound(np.arange(20.0))
+        assert bound.rho == 0.9
+        assert bound.upper > 19 / 2 + t.ppf(0.95, 19) * np.std(np.arange(20.0), ddof=1) / np.sqrt(20)
+        assert np.isfinite(bound.upper)
+
+    def test_degenerate_series(self):
+        """Fewer than four batches bound nothing; equal batches have no spread."""
+        for n in range(4):
+            bound = upper_mean_bound(np.arange(n, dtype=float))
+            assert bound.upper == np.inf
+            assert np.isnan(bound.autocorrelation)
+        equal = upper_mean_bound([0.1] * 6)
+        assert (equal.upper, equal.autocorrelation, equal.n) == (equal.value, 0.0, 6)
+
+    def test_it_survives_json(self):
+        """Bounds and intervals are read back as they were written, infinities included."""
+        for value, cls in ((upper_mean_bound([1, 2]), MeanBound), (mean_t([1.0]), Interval), (wilson(3, 9), Interval)):
+            assert formats.to_json(formats.from_json(formats.to_json(value), cls)) == formats.to_json(value)
+        stack = wilson([0, 1], [0, 5])
+        assert formats.from_json(formats.to_json(stack), Interval) == stack
+
+
+class TestBlockBootstrap:
+    def test_blocks_of_one_are_the_ordinary_bootstrap(self):
+        """The standard error of the replicates is that of the mean: the 95% interval is about 1.96 of them wide."""
+        x = np.random.default_rng(0).normal(size=400)
+        interval = block_bootstrap(x, block=1)
+        assert interval.high - interval.low == pytest.approx(2 * 1.96 * x.std() / 20, rel=0.1)
+        assert interval.estimate == x.mean()
+
+    def test_blocks_keep_the_autocorrelation(self):
+        """On runs of equal values, blocks widen the interval that single values make too narrow."""
+        x = np.repeat(np.random.default_rng(1).normal(size=40), 10)
+        single, blocks = block_bootstrap(x, block=1), block_bootstrap(x, block=20)
+        assert blocks.high - blocks.low > 2 * (single.high - single.low)
+
+    def test_one_block_of_everything_has_no_spread_in_the_mean(self):
+        """A circular block as long as the series is the series, rotated."""
+        interval = block_bootstrap([1.0, 2.0, 4.0, 9.0], block=4)
+        assert interval.low == interval.high == pytest.approx(4.0)
+
+    def test_any_statistic_of_the_last_axis(self):
+        """The median by name or as a function; a function gets whole replicates."""
+        x = np.random.default_rng(2).exponential(size=101)
+        by_name = block_bootstrap(x, "median", block=3)
+        own = block_bootstrap(x, lambda rows, axis=-1: np.median(rows, axis=axis), block=3)
+        assert (own.low, own.high, own.estimate) == (by_name.low, by_name.high, np.median(x))
+
+    def test_the_seed_decides(self):
+        """The same seed gives the same interval, another seed another."""
+        x = np.random.default_rng(3).normal(size=50)
+        assert block_bootstrap(x, seed=4) == block_bootstrap(x, seed=4)
+        assert block_bootstrap(x, seed=4) != block_bootstrap(x, seed=5)
+
+    def test_long_series_are_done_in_parts(self):
+        """Replicates that do not fit in memory at once are drawn in parts, all 2,000 of them."""
+        x = np.random.default_rng(5).normal(size=3_000)
+        interval = block_bootstrap(x, block=1)
+        assert interval.high - interval.low == pytest.approx(2 * 1.96 * x.std() / np.sqrt(3_000), rel=0.1)
+
+    def test_degenerate_series(self):
+        """Nothing, one value and equal values."""
+        assert np.isnan(block_bootstrap([]).estimate)
+        assert block_bootstrap([2.0]).high == np.inf
+        assert block_bootstrap([2.0, 2.0, 2.0]).high == 2.0
+
+    @pytest.mark.parametrize("options", [{"block": 0}, {"block": 4}, {"seed": -1}, {"level": 1.0}])
+    def test_options_out_of_range_are_refused(self, options):
+        """Block lengths outside 1..n, negative seeds and levels that are none."""
+        with pytest.raises(ConfigurationError, match="expected"):
+            block_bootstrap([1.0, 2.0, 3.0], **options)
+
+    def test_an_unknown_statistic_is_refused(self):
+        """The message lists the known names."""
+        with pytest.raises(ConfigurationError, match="mean"):
+            block_bootstrap([1.0, 2.0], "mode")
+
+
+@pytest.mark.parametrize("interval_of", [mean_t, upper_mean_bound, block_bootstrap])
+@pytest.mark.parametrize("bad", [[1.0, np.nan], [np.inf, 1.0], [[1.0, 2.0]], 3.0])
+def test_series_must_be_finite_and_flat(interval_of, bad):
+    """NaN, infinities and other shapes raise instead of spreading."""
+    with pytest.raises(DataError, match="finite values"):
+        interval_of(bad)
+
+
+def _delong(y, score):
+    """DeLong's variance from all pairs."""
+    pos, neg = score[y == 1][:, None], score[y == 0][None, :]
+    psi = (pos > neg) + 0.5 * (pos == neg)
+    return psi.mean(), psi.mean(1).var(ddof=1) / len(pos) + psi.mean(0).var(ddof=1) / neg.shape[1]
+
+
+def _width(interval):
+    """The standard error that an interval on the logit scale stands for."""
+    logit = np.log(interval.high / (1 - interval.high)) - np.log(interval.low / (1 - interval.low))
+    return logit / 2 / 1.959963984540054 * interval.estimate * (1 - interval.estimate)
+
+
+class TestAuc:
+    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=6, max_size=40))
+    def test_it_agrees_with_scikit_learn_and_with_all_pairs(self, rows):
+        """The area is roc_auc_score's, ties included; the standard error is DeLong's from all pairs."""
+        y, score = np.array(rows, dtype=float).T
+        if 2 <= y.sum() <= len(y) - 2:
+            interval = auc_clustered(y, score)
+            area, variance = _delong(y, score)
+            assert interval.estimate == pytest.approx(roc_auc_score(y, score))
+            assert interval.low <= interval.estimate <= interval.high
+            if 0 < area < 1 and variance > 0:
+                assert _width(interval) == pytest.approx(np.sqrt(variance), rel=1e-6)
+
+    @given(st.lists(st.tuples(st.booleans(), st.integers(-6, 6)), min_size=6, max_size=30))
+    def test_only_the_order_of_scores_matters_and_classes_mirror(self, rows):
+        """exp(score) gives the same interval; swapping the classes gives 1 - area and mirrored ends."""
+        y, score = np.array(rows, dtype=float).T
+        interval, mirror = auc_clustered(y, score), auc_clustered(1 - y, score)
+        assert auc_clustered(y, np.exp(score)) == interval
+        expected = (1 - interval.estimate, 1 - interval.high, 1 - interval.low)
+        np.testing.assert_allclose((mirror.estimate, mirror.low, mirror.high), expected, atol=1e-9)
+
+    def test_blocks_of_single_rows_are_no_blocks(self):
+        """Own block for each row: the same ends as without blocks, whatever the blocks are called."""
+        rng = np.random.default_rng(0)
+        y, score = rng.integers(0, 2, 60), rng.normal(size=60)
+        plain, named = auc_clustered(y, score), auc_clustered(y, score, [f"row {i}" for i in range(60)])
+        np.testing.assert_allclose((named.low, named.high), (plain.low, plain.high))
+
+    def test_obuchowski_from_all_pairs(self):
+        """The clustered standard error equals Obuchowski's formula written with loops over blocks."""
+        rng = np.random.default_rng(1)
+        block = rng.integers(0, 12, 90)
+        y, score = rng.integers(0, 2, 90), rng.normal(size=90) + 0.4 * block / 12
+        pos, neg = score[y == 1], score[y == 0]
+        psi = (pos[:, None] > neg[None, :]).astype(float)
+        area, s10, s01, s11 = psi.mean(), 0.0, 0.0, 0.0
+        for b in range(12):
+            up = (psi.mean(1)[block[y == 1] == b] - area).sum()
+            down = (psi.mean(0)[block[y == 0] == b] - area).sum()
+            s10, s01, s11 = s10 + up**2, s01 + down**2, s11 + up * down
+        m, n = len(pos), len(neg)
+        variance = 12 / 11 * (s10 / m**2 + s01 / n**2 + 2 * s11 / (m * n))
+        interval = auc_clustered(y, score, block)
+        assert interval.n == 12
+        assert _width(interval) == pytest.approx(np.sqrt(variance))
+
+    def test_copied_rows_add_no_certainty_when_blocks_say_so(self):
+        """Ten copies of each row: without blocks the interval shrinks, with the copies in a block it does not."""
+        rng = np.random.default_rng(2)
+        y, score = rng.integers(0, 2, 50), rng.normal(size=50)
+        once = auc_clustered(y, score)
+        tenfold = np.repeat(y, 10), np.repeat(score, 10)
+        naive, blocked = auc_clustered(*tenfold), auc_clustered(*tenfold, np.repeat(np.arange(50), 10))
+        assert _width(naive) < 0.4 * _width(once)
+        assert _width(blocked) == pytest.approx(_width(once), rel=0.02)
+
+    def test_a_perfect_ranking_is_not_certain(self):
+        """At an area of 1 the low end is the exact one for min(positives, negatives) pairs of separate blocks."""
+        interval = auc_clustered([0, 0, 0, 1, 1], [0.1, 0.2, 0.3, 0.8, 0.9])
+        assert (interval.estimate, interval.high) == (1.0, 1.0)
+        assert interval.low == pytest.approx(binomtest(2, 2).proportion_ci(0.95, "exact").low)
+        worst = auc_clustered([1, 1, 0, 0], [0.1, 0.2, 0.8, 0.9])
+        assert (worst.estimate, worst.low) == (0.0, 0.0)
+        assert worst.high == pytest.approx(1 - interval.low)
+
+    def test_degenerate_rankings(self):
+        """One class, no rows, a class in one block only, a constant score."""
+        for y in ([1, 1], [0, 0], []):
+            missing = auc_clustered(y, np.zeros(len(y)))
+            assert np.isnan(missing.estimate)
+            assert (missing.low, missing.high) == (0.0, 1.0)
+        lone = auc_clustered([1, 0, 0, 0], [0.5, 0.4, 0.6, 0.3])
+        assert (lone.low, lone.high) == (0.0, 1.0)
+        constant = auc_clustered([0, 1, 0, 1], [0.5] * 4)
+        assert (constant.low, constant.estimate, constant.high) == (0.5, 0.5, 0.5)
+
+    def test_few_blocks_never_give_a_negative_variance(self):
+        """Three blocks whose errors cancel exactly: the covariance is left out, or the width would be 0."""
+        y = [1, 0, 0, 0, 1, 1, 1, 0]
+        score = [6.0, 1.0, 4.0, 0.0, 7.0, 5.0, 2.0, 3.0]
+        interval = auc_clustered(y, score, [0, 1, 0, 1, 1, 2, 1, 2])
+        assert interval.estimate == 0.875
+        assert _width(interval) == pytest.approx(np.sqrt(0.017578125))  # S10/m + S01/n, by hand
+
+    def test_impossible_input_is_refused(self):
+        """Shapes that differ, labels that are none and NaN scores raise."""
+        for y, score, block in (([0, 1], [0.1], None), ([0, 1], [0.1, 0.2], [1]), ([[0, 1]], [[0.1, 0.2]], None)):
+            with pytest.raises(DataError, match="one shape"):
+                auc_clustered(y, score, block)
+        for y, score in (([0, 2], [0.1, 0.2]), ([0, 1], [0.1, np.nan]), ([0, np.nan], [0.1, 0.2])):
+            with pytest.raises(DataError, match="labels 0 or 1"):
+                auc_clustered(y, score)
+        with pytest.raises(ConfigurationError, match="level"):
+            auc_clustered([0, 1], [0.1, 0.2], level=2.0)
+
+
+def test_an_interval_prints_as_an_answer():
+    """Estimate, ends, level, n and method in one line."""
+    assert str(wilson(8, 10)) == "0.8 [0.4902, 0.9433] (95%, n=10, wilson)"
