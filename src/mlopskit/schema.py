@@ -62,7 +62,17 @@ def _as_columns(value: Iterable[ColumnSchema]) -> tuple[ColumnSchema, ...]:
     return tuple(value)
 
 
-def _as_keys(value: Keys) -> tuple[tuple[str, ...], ...]:
+def as_keys(value: Keys) -> tuple[tuple[str, ...], ...]:
+    """Return each key as a tuple of column names.
+
+    >>> as_keys(["id", ("day", "flight")])
+    (('id',), ('day', 'flight'))
+
+    Raises
+    ------
+    ConfigurationError
+        When a single name is given instead of a list.
+    """
     if isinstance(value, str):
         raise ConfigurationError(f"unique={value!r}: expected a list of keys, such as [{value!r}]")
     return tuple((key,) if isinstance(key, str) else tuple(key) for key in value)
@@ -227,7 +237,7 @@ class Schema:
 
     columns: tuple[ColumnSchema, ...] = field(converter=_as_columns)
     n_rows: int = 0
-    unique: tuple[tuple[str, ...], ...] = field(default=(), converter=_as_keys)
+    unique: tuple[tuple[str, ...], ...] = field(default=(), converter=as_keys)
     keys: tuple[str, ...] = ()
     tolerance: float = 0.0
     min_rows: int | None = None
@@ -284,7 +294,8 @@ class Schema:
         500 for text and categories, at most 50, each seen 20 times, for integers that do not merely count upwards down
         the rows. Where every level was seen 5 times, any unseen level is an error. Elsewhere the tail is open: unseen
         levels are an error beyond the share of rows that the reference predicts (Good 1953: levels seen once / rows)
-        plus 2%, because rows come in time and a level that is new brings all its rows at once.
+        plus 2%, because rows come in time and a level that is new brings all its rows at once. A column of `unique` has
+        neither range nor levels: new rows have new ids.
 
         Parameters
         ----------
@@ -311,7 +322,7 @@ class Schema:
         if n_rows == 0:
             raise DataError("cannot infer a schema from an empty frame: send at least one row")
         schema = cls(
-            columns=tuple(_infer_column(c, tolerance) for c in columns),
+            columns=tuple(_infer_column(c, tolerance, is_key=(c.name,) in as_keys(unique)) for c in columns),
             n_rows=n_rows,
             unique=unique,
             keys=tuple(c.name for c in columns if _is_key(c)),
@@ -422,13 +433,13 @@ def compatible(kind: frames.Kind, expected: frames.Kind) -> bool:
     return kind == expected or expected == "other" or (kind, expected) in passes
 
 
-def _infer_column(column: frames.Column, tolerance: float) -> ColumnSchema:
+def _infer_column(column: frames.Column, tolerance: float, *, is_key: bool) -> ColumnSchema:
     missing = column.missing
     n_missing = int(missing.sum())
     valid = column.valid()
     nothing = n_missing == len(column)
-    low, high = _limits(column, valid)
-    levels, unseen = _levels(column, valid)
+    low, high = (None, None) if is_key else _limits(column, valid)
+    levels, unseen = (None, 0.0) if is_key else _levels(column, valid)
     severity: dict[str, Severity] = {}
     if n_missing == 0 and len(column) < ENOUGH_ROWS:
         severity["null"] = "warning"
