@@ -381,6 +381,8 @@ class BiasMonitor:
             raise ConfigurationError(f"tolerance={self.tolerance!r}: expected a difference of rates in [0, 1)")
         if self.min_rows < 1:
             raise ConfigurationError(f"min_rows={self.min_rows!r}: expected a number of rows of at least 1")
+        if not isinstance(self.pos_label, (bool, int, float, str)):
+            raise ConfigurationError(f"pos_label={self.pos_label!r}: expected a number, a boolean or text")
         if self.state.config != self._config():
             raise StateMismatch(
                 "this state was made under another configuration: turning a dial after seeing data voids the promise; "
