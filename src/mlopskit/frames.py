@@ -89,12 +89,19 @@ class Column:
         missing = self.missing
         if self.values.dtype == object:
             filled = np.where(missing, 0, self.values)
-            out = np.array([float(v) for v in filled], dtype=np.float64)
+            out = np.array([_as_float(v) for v in filled], dtype=np.float64)
         else:
             out = self.values.astype(np.float64)
         if missing.any():
             out[missing] = np.nan
         return out
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
 
 
 def is_frame(data: object) -> bool:
@@ -119,6 +126,8 @@ def _eager(data: Frame) -> Any:
     if _is_foreign(data):
         import narwhals.stable.v2 as nw
 
+        if _doubles_names(data):
+            return data.to_pandas(types_mapper=pd.ArrowDtype)
         try:
             return nw.from_native(data, eager_only=True)
         except (TypeError, ValueError) as error:
@@ -126,6 +135,12 @@ def _eager(data: Frame) -> Any:
     raise DataError(
         f"got {type(data).__name__}; expected a pandas or polars DataFrame, a pyarrow Table or a dict of columns"
     )
+
+
+def _doubles_names(data: Any) -> bool:
+    """Whether this is a pyarrow Table with duplicate column names, which narwhals refuses."""
+    found = getattr(data, "column_names", ())
+    return len(set(found)) < len(found)
 
 
 def names(data: Frame) -> list[str]:
@@ -225,10 +240,14 @@ def _object_column(series: pd.Series[Any], name: str, null: NDArray[np.bool_]) -
         except OverflowError:
             return Column(name, "int", filled, null)
     if inferred in {"floating", "mixed-integer-float"}:
-        return Column(name, "float", pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan), null)
+        try:
+            return Column(name, "float", pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan), null)
+        except OverflowError:
+            return Column(name, "other", objects, null)
     if inferred in {"datetime", "datetime64"}:
-        zones = {str(v.tzinfo) for v in objects[~null] if v.tzinfo is not None}
-        naive = any(v.tzinfo is None for v in objects[~null])
+        found = [getattr(v, "tzinfo", None) for v in objects[~null]]
+        zones = {str(zone) for zone in found if zone is not None}
+        naive = None in found
         if not (zones and naive):
             zone = None if not zones else zones.pop() if len(zones) == 1 else "UTC"
             return _time_column(series, name, null, "datetime", zone)
@@ -251,16 +270,16 @@ def _foreign_column(series: Any, name: str) -> Column:
     null = np.asarray(series.is_null().to_numpy(), dtype=bool)
     if dtype == nw.Boolean:
         return Column(name, "bool", np.asarray(series.fill_null(False).to_numpy(), dtype=bool), null)
-    if dtype.is_integer():
+    if dtype.is_integer() and dtype not in (nw.Int128, nw.UInt128):
         wide = np.int64 if dtype.is_signed_integer() else np.uint64
         return Column(name, "int", np.asarray(series.fill_null(0).to_numpy()).astype(wide), null)
     if dtype.is_float():
         return Column(name, "float", np.asarray(series.fill_null(0.0).to_numpy()).astype(np.float64), null)
-    if dtype in {nw.Datetime, nw.Duration}:
+    if dtype in (nw.Datetime, nw.Duration):
         kind: Literal["datetime", "duration"] = "datetime" if dtype == nw.Datetime else "duration"
         return _time_column(pd.Series(series.to_numpy()), name, null, kind, getattr(dtype, "time_zone", None))
     values = pd.Series(series.to_list(), dtype=object)
-    if dtype in {nw.Categorical, nw.Enum}:
+    if dtype in (nw.Categorical, nw.Enum):
         codes, uniques = pd.factorize(values)
         return Column(name, "category", np.asarray(codes, dtype=np.int64), null, np.asarray(uniques, dtype=object))
     return _object_column(values, name, null)
@@ -271,6 +290,8 @@ def take(data: Frame, positions: ArrayLike) -> Frame:
     index = np.asarray(positions)
     if index.dtype == bool:
         index = np.flatnonzero(index)
+    if _is_foreign(data) and _doubles_names(data):
+        return data.take(index.astype(np.int64))
     eager = _eager(data)
     if isinstance(eager, pd.DataFrame):
         taken = eager.iloc[index]
@@ -344,7 +365,9 @@ def restore(column: Column) -> pd.Series[Any]:
     if not column.null.any():
         return pd.Series(column.values)
     if column.kind in {"int", "float"} and column.values.dtype != object:
-        return pd.Series(np.where(column.null, np.nan, column.values.astype(np.float64)))
+        floats = np.where(column.null, np.nan, column.values.astype(np.float64))
+        if column.kind == "float" or np.nanmax(np.abs(floats), initial=0.0) <= 2.0**53:
+            return pd.Series(floats)
     objects = column.values.astype(object)
     objects[column.null] = None
     return pd.Series(objects)
@@ -410,6 +433,20 @@ def groups(by: Any) -> Iterator[tuple[str, NDArray[np.intp]]]:
     bounds = np.searchsorted(codes[order], np.arange(len(uniques) + 1))
     for i, unique in enumerate(uniques):
         yield str(unique), order[bounds[i] : bounds[i + 1]]
+
+
+def infinite(column: Column) -> NDArray[np.bool_]:
+    """Return which values of a float or decimal column are infinite; none for other kinds.
+
+    >>> infinite(column([1.0, np.inf, np.nan])).tolist()
+    [False, True, False]
+    """
+    if column.kind == "float":
+        return np.asarray(np.isinf(column.values), dtype=bool)
+    if column.kind == "decimal":
+        values = column.values.tolist()
+        return np.fromiter((isinstance(v, decimal.Decimal) and v.is_infinite() for v in values), bool, len(values))
+    return np.zeros(len(column), dtype=bool)
 
 
 def repeated(key: Sequence[Column]) -> NDArray[np.bool_]:
@@ -514,6 +551,8 @@ def _cell_hashes(column: Column) -> NDArray[np.uint64]:
     if column.levels is not None:
         levels = _text_hashes(column.levels)
         cells = np.append(levels, np.uint64(0))[column.values]
+    elif column.kind == "int" and column.values.dtype == object:
+        cells = _big_hashes(column.values)
     elif column.values.dtype == object:
         cells = _text_hashes(column.values)
     elif column.kind == "float":
@@ -525,8 +564,17 @@ def _cell_hashes(column: Column) -> NDArray[np.uint64]:
     return out
 
 
+def _big_hashes(values: NDArray[Any]) -> NDArray[np.uint64]:
+    """Hash integers one by one: those of 64 bits as a column of 64-bit integers does, the others as text."""
+    fits = np.array([-(2**63) <= v < 2**64 for v in values], dtype=bool)
+    cells = np.zeros(len(values), dtype=np.uint64)
+    cells[fits] = _mix(np.array([int(v) % 2**64 for v in values[fits]], dtype=np.uint64))
+    cells[~fits] = _text_hashes(values[~fits])
+    return cells
+
+
 def _text_hashes(values: NDArray[Any]) -> NDArray[np.uint64]:
     digest: Callable[[object], int] = lambda v: int.from_bytes(  # noqa: E731
-        hashlib.blake2b(str(v).encode(), digest_size=8).digest(), "little"
+        hashlib.blake2b(str(v).encode(errors="surrogatepass"), digest_size=8).digest(), "little"
     )
     return np.array([digest(v) for v in values], dtype=np.uint64)

@@ -450,7 +450,7 @@ def _infer_column(column: frames.Column, tolerance: float, *, is_key: bool) -> C
         kind="other" if nothing else column.kind,
         nullable=n_missing > 0,
         null_share=n_missing / len(column),
-        finite=column.kind != "float" or not bool(np.isinf(valid).any()),
+        finite=not bool(frames.infinite(column).any()),
         low=low,
         high=high,
         n_reference=len(valid) if column.kind == "float" and low is not None else 0,
@@ -462,8 +462,7 @@ def _infer_column(column: frames.Column, tolerance: float, *, is_key: bool) -> C
 
 
 def _limits(column: frames.Column, valid: NDArray[Any]) -> tuple[Number | None, Number | None]:
-    if column.kind == "float":
-        valid = valid[np.isfinite(valid)]
+    valid = valid[~frames.infinite(column)[~column.missing]]
     if column.kind not in frames.NUMERIC or len(valid) == 0:
         return None, None
     low, high = valid.min(), valid.max()

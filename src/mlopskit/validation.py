@@ -501,7 +501,7 @@ class _Rules:
 
     def values(self, column: frames.Column) -> Iterator[Failure]:
         spec, open_rows = self.spec, ~column.missing
-        infinite = _infinite(column if column.kind == "float" else self.batch.columns[spec.name])
+        infinite = frames.infinite(self.batch.columns[spec.name]) | frames.infinite(column)
         if infinite.any():
             if spec.finite:
                 yield from self.failure("nonfinite", infinite, "are infinite; expected finite numbers")
@@ -568,10 +568,6 @@ def _whole_numbers(column: frames.Column) -> frames.Column:
     small = len(values) == 0 or float(np.abs(values).max()) < 2.0**63
     whole = values.astype(np.int64) if small else np.array([int(v) for v in values], dtype=object)
     return frames.Column(column.name, "int", whole, column.missing | fraction)
-
-
-def _infinite(column: frames.Column) -> NDArray[np.bool_]:
-    return np.isinf(column.values) if column.kind == "float" else np.zeros(len(column), dtype=bool)
 
 
 def _unseen(column: frames.Column, levels: tuple[Level, ...]) -> NDArray[np.bool_]:
