@@ -12,6 +12,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -331,7 +332,7 @@ class PredictionLog:
             except sqlite3.Error as error:
                 raise StorageError(f"the prediction log at {self.path!r} cannot be used: {error}") from error
 
-    def _reopen(self) -> None:
+    def _reopen(self) -> None:  # pragma: no cover - runs in forked children, where the tests do not count
         """Open the file anew in a forked process, whose inherited connection SQLite forbids to use."""
         self._lock, self._pid = threading.RLock(), os.getpid()
         if self._connection is None:
@@ -363,7 +364,7 @@ def _open(path: str) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     """Make the tables where there are none, and refuse those of a later release."""
-    connection.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("CREATE TABLE IF NOT EXISTS mlopskit_log (protocol INTEGER NOT NULL)")
@@ -377,6 +378,20 @@ def _prepare(connection: sqlite3.Connection) -> None:
             f"this log has protocol {found}, newer than this release reads (up to {PROTOCOL}): upgrade mlopskit"
         )
     connection.execute("COMMIT")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log; SQLite does not wait for a lock on this one statement, so ask until it is free."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _moment(value: dt.datetime | None) -> str:

@@ -23,6 +23,7 @@ from mlopskit.evidence import MonitorReport
 from mlopskit.records import Decision, ModelVersion
 
 NOTHING = "nothing asked for a retrain"
+SHORTEST, LONGEST = dt.timedelta(seconds=1), dt.timedelta(days=36525)
 
 
 @frozen
@@ -136,12 +137,15 @@ class PolicyContext:
 def _duration(value: str | dt.timedelta) -> dt.timedelta:
     """Return a duration such as "7D"; at least one second, so that a forgotten unit does not pass as nanoseconds."""
     try:
-        span = pd.Timedelta(value).to_pytimedelta()
-    except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"got {value!r}; expected a duration such as '7D', '12h' or a timedelta") from error
-    if not isinstance(span, dt.timedelta) or not span >= dt.timedelta(seconds=1):
-        raise ConfigurationError(f"got {value!r}; expected a duration of at least one second, such as '7D' or '12h'")
-    return span
+        span: Any = pd.Timedelta(value)
+    except (ValueError, TypeError):
+        span = pd.NaT
+    if not SHORTEST <= span <= LONGEST:
+        raise ConfigurationError(
+            f"got {value!r}; expected a duration of one second to 100 years, such as '7D', '12h' or a timedelta"
+        )
+    result: dt.timedelta = span.to_pytimedelta()
+    return result
 
 
 def _optional_duration(value: str | dt.timedelta | None) -> dt.timedelta | None:
