@@ -3,6 +3,8 @@
 Our own values (profiles, states, schemas, policies) are attrs classes with a tag in a fixed table; they travel as
 canonical JSON: UTF-8, sorted keys, no NaN literals, arrays as base64 of little-endian bytes with dtype and shape. The
 table maps a tag to "module:attribute" and is resolved on read, so that this module imports no layer above it.
+
+Models travel in a `Format` (`formats.models`). The one for scikit-learn reads skops files behind a fixed allow-list.
 """
 
 from __future__ import annotations
@@ -20,6 +22,11 @@ import attrs
 import numpy as np
 
 from mlopskit.errors import FormatError, StateMismatch
+from mlopskit.formats.models import Format as Format
+from mlopskit.formats.models import PickleFormat as PickleFormat
+from mlopskit.formats.models import SkopsFormat as SkopsFormat
+from mlopskit.formats.models import dump_model as dump_model
+from mlopskit.formats.models import load_model as load_model
 
 PROTOCOL = 1
 """The number of the JSON protocol that this release writes; it reads every number up to this one."""
@@ -31,7 +38,6 @@ TAGS: dict[str, str] = {
     "Both": "mlopskit.retraining:Both",
     "ColumnSchema": "mlopskit.schema:ColumnSchema",
     "ColumnProfile": "mlopskit.profiling:ColumnProfile",
-    "DataValidator": "mlopskit.validation:DataValidator",
     "Decision": "mlopskit.records:Decision",
     "DriftDetector": "mlopskit.monitoring.drift:DriftDetector",
     "DriftState": "mlopskit.monitoring.drift:DriftState",
@@ -60,6 +66,7 @@ TAGS: dict[str, str] = {
     "RankBets": "mlopskit.stats.sequential:RankBets",
     "Schema": "mlopskit.schema:Schema",
     "Score": "mlopskit.records:Score",
+    "ValidatorState": "mlopskit.validation:ValidatorState",
 }
 """Every class that JSON may rebuild; nothing outside this table is ever constructed."""
 

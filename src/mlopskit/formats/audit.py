@@ -1,0 +1,403 @@
+"""The audit of a model file's schema: what may be built, decided here and nowhere else.
+
+A schema is a tree of nodes; a node's loader says how skops will build it. The grammar below knows every loader, the
+classes and functions it may name, and the fields it may have. A schema is read against it before skops sees the file,
+and nothing in a file can widen it: no bound methods, no operators, no `functools.partial` but around the named
+scikit-learn functions, no arrays of objects from bytes, no older protocols with older rules.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mlopskit.errors import FormatError, UnsafeModel
+
+MAX_NODES = 4_000_000
+"""Most nodes in a schema."""
+MAX_DEPTH = 100
+"""Deepest nesting of nodes in a schema."""
+
+
+def _names(table: str) -> frozenset[str]:
+    """Return "module.name" for each name in lines of "module: name name"."""
+    rows = (line.partition(":") for line in table.strip().splitlines())
+    return frozenset(f"{module.strip()}.{name}" for module, _, names in rows for name in names.split())
+
+
+_OBJECTS = _names("""
+    sklearn._loss.link: HalfLogitLink IdentityLink Interval LogLink LogitLink MultinomialLogit
+    sklearn._loss.loss: AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss HalfMultinomialLoss
+    sklearn._loss.loss: HalfPoissonLoss HalfSquaredError HalfTweedieLoss HalfTweedieLossIdentity HuberLoss PinballLoss
+    sklearn.calibration: CalibratedClassifierCV _CalibratedClassifier _SigmoidCalibration _TemperatureScaling
+    sklearn.compose._column_transformer: ColumnTransformer
+    sklearn.compose._target: TransformedTargetRegressor
+    sklearn.decomposition._incremental_pca: IncrementalPCA
+    sklearn.decomposition._pca: PCA
+    sklearn.decomposition._truncated_svd: TruncatedSVD
+    sklearn.discriminant_analysis: LinearDiscriminantAnalysis QuadraticDiscriminantAnalysis
+    sklearn.dummy: DummyClassifier DummyRegressor
+    sklearn.ensemble._bagging: BaggingClassifier BaggingRegressor
+    sklearn.ensemble._forest: ExtraTreesClassifier ExtraTreesRegressor RandomForestClassifier RandomForestRegressor
+    sklearn.ensemble._gb: GradientBoostingClassifier GradientBoostingRegressor
+    sklearn.ensemble._hist_gradient_boosting.binning: _BinMapper
+    sklearn.ensemble._hist_gradient_boosting.gradient_boosting: HistGradientBoostingClassifier
+    sklearn.ensemble._hist_gradient_boosting.gradient_boosting: HistGradientBoostingRegressor
+    sklearn.ensemble._hist_gradient_boosting.predictor: TreePredictor
+    sklearn.ensemble._stacking: StackingClassifier StackingRegressor
+    sklearn.ensemble._voting: VotingClassifier VotingRegressor
+    sklearn.ensemble._weight_boosting: AdaBoostClassifier AdaBoostRegressor
+    sklearn.feature_selection._from_model: SelectFromModel
+    sklearn.feature_selection._rfe: RFE
+    sklearn.feature_selection._univariate_selection: SelectKBest SelectPercentile
+    sklearn.feature_selection._variance_threshold: VarianceThreshold
+    sklearn.frozen._frozen: FrozenEstimator
+    sklearn.impute._base: MissingIndicator SimpleImputer
+    sklearn.isotonic: IsotonicRegression
+    sklearn.linear_model._base: LinearRegression
+    sklearn.linear_model._bayes: ARDRegression BayesianRidge
+    sklearn.linear_model._coordinate_descent: ElasticNet ElasticNetCV Lasso LassoCV
+    sklearn.linear_model._glm.glm: GammaRegressor PoissonRegressor TweedieRegressor
+    sklearn.linear_model._huber: HuberRegressor
+    sklearn.linear_model._least_angle: Lars LassoLars
+    sklearn.linear_model._logistic: LogisticRegression LogisticRegressionCV
+    sklearn.linear_model._passive_aggressive: PassiveAggressiveClassifier PassiveAggressiveRegressor
+    sklearn.linear_model._perceptron: Perceptron
+    sklearn.linear_model._quantile: QuantileRegressor
+    sklearn.linear_model._ransac: RANSACRegressor
+    sklearn.linear_model._ridge: Ridge RidgeCV RidgeClassifier RidgeClassifierCV
+    sklearn.linear_model._stochastic_gradient: SGDClassifier SGDRegressor
+    sklearn.linear_model._theil_sen: TheilSenRegressor
+    sklearn.multiclass: OneVsOneClassifier OneVsRestClassifier
+    sklearn.multioutput: ClassifierChain MultiOutputClassifier MultiOutputRegressor RegressorChain
+    sklearn.naive_bayes: BernoulliNB CategoricalNB ComplementNB GaussianNB MultinomialNB
+    sklearn.neural_network._multilayer_perceptron: MLPClassifier MLPRegressor
+    sklearn.neural_network._stochastic_optimizers: AdamOptimizer SGDOptimizer
+    sklearn.pipeline: FeatureUnion Pipeline
+    sklearn.preprocessing._data: Binarizer MaxAbsScaler MinMaxScaler Normalizer PolynomialFeatures PowerTransformer
+    sklearn.preprocessing._data: QuantileTransformer RobustScaler StandardScaler
+    sklearn.preprocessing._discretization: KBinsDiscretizer
+    sklearn.preprocessing._encoders: OneHotEncoder OrdinalEncoder
+    sklearn.preprocessing._function_transformer: FunctionTransformer
+    sklearn.preprocessing._label: LabelBinarizer LabelEncoder
+    sklearn.preprocessing._polynomial: PolynomialFeatures
+    sklearn.preprocessing._target_encoder: TargetEncoder
+    sklearn.svm._classes: LinearSVC LinearSVR
+    sklearn.tree._classes: DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier ExtraTreeRegressor
+""")
+"""Classes whose attributes a file may set: they predict by numpy, or by compiled code that `check_contents` covers."""
+
+_LOSSES = _names("""
+    sklearn._loss._loss: CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss
+    sklearn._loss._loss: CyHalfPoissonLoss CyHalfSquaredError CyHalfTweedieLoss CyHalfTweedieLossIdentity CyHuberLoss
+    sklearn._loss._loss: CyPinballLoss
+    sklearn.linear_model._sgd_fast: EpsilonInsensitive Hinge ModifiedHuber SquaredEpsilonInsensitive SquaredHinge
+""")
+
+_FUNCTIONS = _names("""
+    numpy: absolute arccos arccosh arcsin arcsinh arctan arctanh cbrt ceil cos cosh deg2rad degrees exp exp2 expm1 fabs
+    numpy: floor isfinite isinf isnan log log10 log1p log2 logical_not negative positive rad2deg radians reciprocal rint
+    numpy: sign sin sinh sqrt square tan tanh trunc
+    scipy.special._ufuncs: expit log_expit logit
+    sklearn.feature_selection._univariate_selection: chi2 f_classif f_oneway f_regression r_regression
+    sklearn.utils.validation: check_array
+""")
+"""Functions a file may refer to: of one array, without side effects."""
+
+_SCALARS = _names("""
+    numpy: bool bool_ datetime64 float16 float32 float64 int16 int32 int64 int8 str_ timedelta64 uint16 uint32 uint64
+    numpy: uint8
+""")
+_TYPES = _names("builtins: bool float int str") | _SCALARS
+_DICTS = _names("""
+    builtins: dict
+    collections: OrderedDict
+    sklearn.utils._bunch: Bunch
+""")
+_TREE = "sklearn.tree._tree.Tree"
+TRUSTED = sorted(_OBJECTS | _LOSSES | _FUNCTIONS | _TYPES | _DICTS | {_TREE, "functools.partial", "numpy.dtype"})
+"""Everything above by full name, for the second audit, which skops does itself."""
+
+
+_NPY_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def npy_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """Return dtype and shape of a .npy file whose bytes are all there."""
+    stream = io.BytesIO(data)
+    try:
+        read = _NPY_READERS[np.lib.format.read_magic(stream)]
+        shape, _, dtype = read(stream)
+    except Exception as error:  # numpy parses the header with ast: several errors are possible
+        raise FormatError(f"an array's header cannot be read: {error}") from error
+    if dtype.hasobject or dtype.kind not in "biufcSUMmV":
+        raise UnsafeModel(f"an array has dtype {dtype}; objects are never read from an array's bytes")
+    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+        raise UnsafeModel(f"an array claims shape {shape} of {dtype}, and holds {len(data) - stream.tell()} bytes")
+    return dtype, shape
+
+
+class Audit:
+    """Reads a schema node by node against a fixed grammar; everything outside it is refused by name."""
+
+    _FIELDS: ClassVar[dict[str, frozenset[str]]] = {
+        "DTypeNode": frozenset({"content"}),
+        "DictNode": frozenset({"content", "key_types"}),
+        "FunctionNode": frozenset(),
+        "JsonNode": frozenset({"content", "is_json"}),
+        "ListNode": frozenset({"content"}),
+        "LossNode": frozenset({"content", "__reduce__"}),
+        "NdArrayNode": frozenset({"content", "file", "shape", "type"}),
+        "ObjectNode": frozenset({"content"}),
+        "PartialNode": frozenset({"content"}),
+        "RandomGeneratorNode": frozenset({"content"}),
+        "RandomStateNode": frozenset({"content"}),
+        "SetNode": frozenset({"content"}),
+        "SliceNode": frozenset({"content"}),
+        "TreeNode": frozenset({"content", "__reduce__"}),
+        "TupleNode": frozenset({"content"}),
+        "TypeNode": frozenset(),
+    }
+    _CLASSES: ClassVar[dict[str, frozenset[str]]] = {
+        "DTypeNode": frozenset({"numpy.dtype"}),
+        "DictNode": _DICTS,
+        "FunctionNode": _FUNCTIONS,
+        "JsonNode": frozenset({"builtins.str"}),
+        "ListNode": frozenset({"builtins.list"}),
+        "LossNode": _LOSSES,
+        "NdArrayNode": _SCALARS | {"numpy.ndarray"},
+        "ObjectNode": _OBJECTS,
+        "PartialNode": frozenset({"functools.partial"}),
+        "RandomGeneratorNode": frozenset({"numpy.random._generator.Generator"}),
+        "RandomStateNode": frozenset({"numpy.random.mtrand.RandomState"}),
+        "SetNode": frozenset({"builtins.set"}),
+        "SliceNode": frozenset({"builtins.slice"}),
+        "TreeNode": frozenset({_TREE}),
+        "TupleNode": frozenset({"builtins.tuple"}),
+        "TypeNode": _TYPES,
+    }
+
+    def __init__(self, members: dict[str, bytes]) -> None:
+        self._members = members
+        self._used: set[str] = set()
+        self._seen: dict[int, Any] = {}
+        self._n_nodes = 0
+
+    def run(self, schema: dict[str, Any]) -> None:
+        """Check the whole schema.
+
+        Raises
+        ------
+        UnsafeModel
+            For the first part outside the grammar.
+        FormatError
+            For a protocol that this release does not read.
+        """
+        from skops.io._protocol import PROTOCOL
+
+        protocol = schema.get("protocol")
+        if type(protocol) is not int or not 2 <= protocol <= PROTOCOL:
+            raise FormatError(f"the model file has protocol {protocol!r}; this release reads 2 to {PROTOCOL}")
+        root = {key: value for key, value in schema.items() if key not in {"protocol", "_skops_version"}}
+        try:
+            self._node(root, 0)
+        except RecursionError as error:
+            raise UnsafeModel("the schema is nested too deeply") from error
+        extra = sorted(set(self._members) - self._used)
+        if extra:
+            raise UnsafeModel(f"the model file holds members that nothing refers to: {extra[:5]}")
+
+    def _node(self, state: Any, depth: int, *expected: str) -> None:
+        """Check one node and all below it; `expected` limits the kinds of node that may stand here."""
+        self._n_nodes += 1
+        if depth > MAX_DEPTH or self._n_nodes > MAX_NODES:
+            raise UnsafeModel(f"the schema has more than {MAX_NODES} nodes, or is nested more than {MAX_DEPTH} deep")
+        if not isinstance(state, dict):
+            raise UnsafeModel(f"the schema holds {state!r:.80} where a node is expected")
+        loader, name = self._kind(state)
+        if expected and loader not in expected:
+            raise UnsafeModel(f"the schema holds a {loader} ({name}) where one of {list(expected)} is expected")
+        number = state.get("__id__")
+        if number is not None:
+            if type(number) is not int:
+                raise UnsafeModel(f"an object's id is {number!r:.80}; expected a whole number")
+            if number in self._seen:
+                if self._seen[number] != state:
+                    raise UnsafeModel(f"two different objects share the id {number}")
+                return
+            self._seen[number] = state
+        self._READERS[loader](self, state, depth + 1)
+
+    def _kind(self, state: dict[str, Any]) -> tuple[str, str]:
+        loader, module, name = (state.get(key) for key in ("__loader__", "__module__", "__class__"))
+        if not (isinstance(loader, str) and isinstance(module, str) and isinstance(name, str)):
+            raise UnsafeModel("the schema holds a node without loader, module and class")
+        full = f"{module}.{name}"
+        if loader not in self._FIELDS:
+            raise UnsafeModel(f"{full} (as {loader}) is not on the allow-list of the safe model format")
+        if full not in self._CLASSES[loader] or "." in name:
+            raise UnsafeModel(f"{full} is not on the allow-list of the safe model format (as {loader})")
+        extra = set(state) - self._FIELDS[loader] - {"__loader__", "__module__", "__class__", "__id__"}
+        if extra:
+            raise UnsafeModel(f"{full} has unknown fields {sorted(extra)}")
+        return loader, full
+
+    def _items(self, value: Any, depth: int, *expected: str) -> None:
+        if not isinstance(value, list):
+            raise UnsafeModel(f"the schema holds {value!r:.80} where a list is expected")
+        for item in value:
+            self._node(item, depth, *expected)
+
+    def _fields(self, value: Any, *names: str) -> list[Any]:
+        if not isinstance(value, dict) or set(value) != set(names):
+            raise UnsafeModel(f"the schema holds {value!r:.80} where an object with {list(names)} is expected")
+        return [value[name] for name in names]
+
+    def _file(self, state: dict[str, Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        name = state.get("file")
+        if not isinstance(name, str) or name not in self._members:
+            raise UnsafeModel(f"the schema refers to a member {name!r:.80} that the model file does not hold")
+        self._used.add(name)
+        return npy_header(self._members[name])
+
+    def _scalar(self, state: Any) -> Any:
+        """Return the value of a `JsonNode`: None, a boolean, a number or text."""
+        if not isinstance(state, dict) or state.get("__loader__") != "JsonNode":
+            raise UnsafeModel(f"the schema holds {state!r:.80} where a plain value is expected")
+        content = state.get("content")
+        try:
+            value = json.loads(content) if isinstance(content, str) else ...
+        except ValueError as error:
+            raise UnsafeModel(f"a plain value cannot be read: {content!r:.80}") from error
+        if not (value is None or isinstance(value, (bool, int, float, str))):
+            raise UnsafeModel(f"the schema holds {content!r:.80} where a plain value is expected")
+        return value
+
+    def _json_node(self, state: Any, _: int) -> None:
+        self._scalar(state)
+
+    def _type_node(self, state: Any, depth: int) -> None:
+        """Nothing below: the class was compared with the list."""
+
+    _function_node = _type_node
+
+    def _list_node(self, state: Any, depth: int) -> None:
+        self._items(state.get("content"), depth)
+
+    _set_node = _tuple_node = _list_node
+
+    def _dict_node(self, state: Any, depth: int) -> None:
+        content, types = state.get("content"), state.get("key_types")
+        self._node(types, depth, "ListNode")
+        self._items(types["content"], depth, "TypeNode")
+        if not isinstance(content, dict) or len(content) != len(types["content"]):
+            raise UnsafeModel("a dict has another number of keys than of key types")
+        for value in content.values():
+            self._node(value, depth)
+
+    def _object_node(self, state: Any, depth: int) -> None:
+        content = state.get("content")
+        if content is None:
+            return
+        self._node(content, depth, "DictNode", "JsonNode")
+        if content["__loader__"] == "JsonNode" and self._scalar(content) is not None:
+            raise UnsafeModel(f"{state['__class__']} has a state that is no dict")
+
+    def _partial_node(self, state: Any, depth: int) -> None:
+        func, args, kwds, namespace = self._fields(state.get("content"), "func", "args", "kwds", "namespace")
+        self._node(func, depth, "FunctionNode")
+        if not func["__module__"].startswith("sklearn."):
+            raise UnsafeModel(f"functools.partial around {func['__module__']}.{func['__class__']} is not on the list")
+        self._node(args, depth, "TupleNode")
+        self._node(kwds, depth, "DictNode")
+        self._node(namespace, depth, "DictNode", "JsonNode")
+
+    def _slice_node(self, state: Any, _: int) -> None:
+        for part in self._fields(state.get("content"), "start", "stop", "step"):
+            if not (part is None or isinstance(part, (int, str))):
+                raise UnsafeModel(f"a slice holds {part!r:.80}; expected a whole number or a column's name")
+
+    def _dtype_node(self, state: Any, depth: int) -> None:
+        self._node(state.get("content"), depth, "NdArrayNode")
+
+    def _ndarray_node(self, state: Any, depth: int) -> None:
+        if state.get("type") == "numpy":
+            dtype, shape = self._file(state)
+            if state["__class__"] != "ndarray" and (shape or dtype.names is not None):
+                raise UnsafeModel(f"a {state['__class__']} holds an array of shape {shape}")
+        elif state.get("type") == "json" and state["__class__"] == "ndarray":
+            self._items(state.get("content"), depth)
+            self._node(state.get("shape"), depth, "TupleNode")
+            self._items(state["shape"]["content"], depth, "JsonNode")
+        else:
+            raise UnsafeModel(f"an array is stored as {state.get('type')!r:.80}; expected 'numpy' or 'json'")
+
+    def _loss_node(self, state: Any, depth: int) -> None:
+        (args,) = self._fields(state.get("__reduce__"), "args")
+        self._node(args, depth, "TupleNode")
+        self._items(args["content"], depth, "JsonNode")
+        content = state.get("content")
+        self._node(content, depth, "DictNode", "TupleNode")
+        if content["content"]:
+            raise UnsafeModel(f"the loss {state['__class__']} brings a state of its own")
+
+    def _tree_node(self, state: Any, depth: int) -> None:
+        """Its constructor reads `n_outputs` numbers from an array whatever the array's length."""
+        (args,) = self._fields(state.get("__reduce__"), "args")
+        self._node(args, depth, "TupleNode")
+        self._items(args["content"], depth, "JsonNode", "NdArrayNode")
+        self._node(state.get("content"), depth, "DictNode")
+        if [item["__loader__"] for item in args["content"]] != ["JsonNode", "NdArrayNode", "JsonNode"]:
+            raise UnsafeModel("a tree has other arguments than n_features, n_classes, n_outputs")
+        _, classes, outputs = args["content"]
+        n_outputs = self._scalar(outputs)
+        if type(n_outputs) is not int or n_outputs < 1 or classes.get("type") != "numpy":
+            raise UnsafeModel(f"a tree has n_outputs={n_outputs!r:.80}")
+        dtype, shape = self._file(classes)
+        if dtype.kind != "i" or shape != (n_outputs,):
+            raise UnsafeModel(f"a tree has {n_outputs} outputs, and numbers of classes of shape {shape} and {dtype}")
+
+    def _random_state_node(self, state: Any, depth: int) -> None:
+        """MT19937 trusts its position: beyond the key it would read other memory."""
+        content = state.get("content")
+        self._node(content, depth, "DictNode")
+        inner = content["content"].get("state")
+        self._node(inner, depth, "DictNode")
+        position = self._scalar(inner["content"].get("pos"))
+        if self._scalar(content["content"].get("bit_generator")) != "MT19937":
+            raise UnsafeModel("a RandomState has another bit generator than MT19937")
+        if type(position) is not int or not 0 <= position <= 624:
+            raise UnsafeModel(f"a RandomState has the position {position!r:.80}; expected 0 to 624")
+
+    def _random_generator_node(self, state: Any, depth: int) -> None:
+        bits, seed = self._fields(state.get("content"), "bit_generator", "seed_seq")
+        self._node(bits, depth, "DictNode")
+        self._node(seed, depth, "DictNode")
+        if self._scalar(bits["content"].get("bit_generator")) != "PCG64":
+            raise UnsafeModel("a random Generator has another bit generator than PCG64")
+        if self._scalar(seed["content"].get("pool_size")) != 4:
+            raise UnsafeModel("a random Generator's seed has another pool size than 4")
+
+    _READERS: ClassVar[dict[str, Callable[[Audit, Any, int], None]]] = {
+        "DTypeNode": _dtype_node,
+        "DictNode": _dict_node,
+        "FunctionNode": _function_node,
+        "JsonNode": _json_node,
+        "ListNode": _list_node,
+        "LossNode": _loss_node,
+        "NdArrayNode": _ndarray_node,
+        "ObjectNode": _object_node,
+        "PartialNode": _partial_node,
+        "RandomGeneratorNode": _random_generator_node,
+        "RandomStateNode": _random_state_node,
+        "SetNode": _set_node,
+        "SliceNode": _slice_node,
+        "TreeNode": _tree_node,
+        "TupleNode": _tuple_node,
+        "TypeNode": _type_node,
+    }

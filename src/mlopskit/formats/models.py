@@ -1,0 +1,351 @@
+"""Model files: a fitted estimator as bytes, and back, without pickle.
+
+A model file is a stored (not compressed) zip: schema.json, a tree of nodes, and one .npy file for each array. skops
+writes it and rebuilds the objects. Before skops sees a byte, `audit` has read the whole schema against a grammar in
+which every class and function is named; after it, `contents` has checked the numbers that compiled code trusts. What
+skops writes differs at every dump (addresses, times), so the archive is rewritten: equal models give equal bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import warnings
+import zipfile
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from mlopskit.errors import FormatError, UnsafeModel
+from mlopskit.formats.audit import TRUSTED, Audit, npy_header
+from mlopskit.formats.contents import check_contents
+
+MAX_BYTES = 8 * 2**30
+"""Largest model file that is read, in bytes."""
+MAX_MEMBERS = 500_000
+"""Most files inside a model file."""
+MAX_SCHEMA = 512 * 2**20
+"""Largest schema inside a model file, in bytes."""
+
+_MEMBER = re.compile(r"schema\.json|[A-Za-z0-9][A-Za-z0-9-]*\.npy")
+_SHARED = frozenset({"DictNode", "ListNode", "LossNode", "NdArrayNode", "ObjectNode", "RandomStateNode", "TreeNode"})
+"""Nodes of mutable objects, for which it matters that two places hold the same one."""
+
+
+class Format(ABC):
+    """Turns a model into bytes and back. Subclasses give a name and implement `dumps` and `loads`.
+
+    The built-in format is `SkopsFormat`. Another one is used for a stored model only when whoever loads it has passed
+    it (`ModelRegistry(..., formats=[...])`): what a file says about itself decides nothing.
+    """
+
+    name: ClassVar[str]
+    """What the registry notes beside the model; lower case letters, digits and dashes."""
+
+    @abstractmethod
+    def dumps(self, model: Any) -> bytes:
+        """Return the model as bytes.
+
+        Raises
+        ------
+        FormatError
+            When this format cannot hold the model.
+        """
+
+    @abstractmethod
+    def loads(self, data: bytes) -> Any:
+        """Rebuild the model.
+
+        Raises
+        ------
+        FormatError
+            When the bytes cannot be read, or would be unsafe to run (`UnsafeModel`).
+        """
+
+
+@final
+class SkopsFormat(Format):
+    """scikit-learn estimators without pickle: a fixed allow-list, and checks of what compiled code reads unchecked.
+
+    Equal models give equal bytes. What is promised for a hostile file: no code runs, nothing is imported that is not on
+    the list, and prediction reads no memory outside its arrays. Not promised: that the model is any good or quick.
+
+    >>> from sklearn.dummy import DummyRegressor
+    >>> model = DummyRegressor(strategy="constant", constant=3.0).fit([[0.0]], [1.0])
+    >>> data = SkopsFormat().dumps(model)
+    >>> SkopsFormat().loads(data).predict([[5.0]]).tolist(), SkopsFormat().dumps(model) == data
+    ([3.0], True)
+    """
+
+    name = "skops"
+
+    def dumps(self, model: Any) -> bytes:
+        """See `Format.dumps`.
+
+        Raises
+        ------
+        FormatError
+            When the model holds an object that skops cannot write, or one outside the allow-list (`UnsafeModel`).
+        """
+        import skops.io
+
+        try:
+            raw = skops.io.dumps(model)
+        except (TypeError, ValueError, RecursionError, AttributeError) as error:
+            hint = "; an early stopping scorer is such an object: use scoring='loss'" * isinstance(
+                error, RecursionError
+            )
+            raise FormatError(f"cannot write this {type(model).__name__} as skops: {error}{hint}") from error
+        data = _tidy(raw)
+        schema, members = _read_archive(data)
+        Audit(members).run(schema)
+        return data
+
+    def loads(self, data: bytes) -> Any:
+        """See `Format.loads`.
+
+        Raises
+        ------
+        UnsafeModel
+            When the file names anything outside the allow-list, or its arrays would be unsafe to run.
+        FormatError
+            When it is no model file of a protocol that this release reads.
+        """
+        schema, members = _read_archive(data)
+        Audit(members).run(schema)
+        model = _construct(data)
+        check_contents(model)
+        return model
+
+
+@final
+class PickleFormat(Format):
+    """Any Python object, by pickle. Loading runs whatever the file says: pass it only for files you wrote yourself.
+
+    >>> PickleFormat().loads(PickleFormat().dumps({"a": 1}))
+    {'a': 1}
+    """
+
+    name = "pickle"
+
+    def dumps(self, model: Any) -> bytes:
+        """See `Format.dumps`."""
+        import pickle
+
+        try:
+            return pickle.dumps(model, protocol=5)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise FormatError(f"cannot pickle this {type(model).__name__}: {error}") from error
+
+    def loads(self, data: bytes) -> Any:
+        """See `Format.loads`."""
+        import pickle
+
+        try:
+            return pickle.loads(data)
+        except (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError) as error:
+            raise FormatError(f"cannot unpickle this model: {error}") from error
+
+
+def dump_model(model: Any, codecs: Iterable[Format] = ()) -> tuple[str, bytes]:
+    """Return the name of the first format that holds the model, and the model's bytes in it.
+
+    Parameters
+    ----------
+    model
+        A fitted estimator.
+    codecs
+        Formats to try after the safe one, in order.
+
+    Raises
+    ------
+    FormatError
+        When no format can hold the model; the message says why the safe one could not.
+    """
+    reason: FormatError | None = None
+    for codec in (SkopsFormat(), *codecs):
+        try:
+            return codec.name, codec.dumps(model)
+        except FormatError as error:
+            reason = reason or error
+    raise reason or FormatError("no format was given")
+
+
+def load_model(format: str, data: bytes, *, codecs: Iterable[Format] = ()) -> Any:
+    """Rebuild a model that `dump_model` wrote.
+
+    Parameters
+    ----------
+    format
+        The name that `dump_model` returned.
+    data
+        The bytes that it returned.
+    codecs
+        Formats that the caller trusts beside the safe one.
+
+    Raises
+    ------
+    UnsafeModel
+        When the format is not among those the caller trusts, or the file would be unsafe to run.
+    FormatError
+        When the bytes cannot be read.
+
+    >>> load_model("pickle", b"")
+    Traceback (most recent call last):
+    mlopskit.errors.UnsafeModel: this model was stored as 'pickle'; trusted here: ['skops']; pass that format if you ...
+    """
+    known = {codec.name: codec for codec in (*codecs, SkopsFormat())}
+    if format not in known:
+        raise UnsafeModel(
+            f"this model was stored as {format!r}; trusted here: {sorted(known)}; "
+            "pass that format if you trust whoever wrote the model: ModelRegistry(..., formats=[...])"
+        )
+    return known[format].loads(data)
+
+
+def _construct(data: bytes) -> Any:
+    """Let skops rebuild an audited file; it audits once more, against the same list."""
+    import skops.io
+    from sklearn.exceptions import InconsistentVersionWarning
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InconsistentVersionWarning)  # the registry reports versions itself
+            return skops.io.loads(data, trusted=TRUSTED)
+    except UntrustedTypesFoundException as error:
+        raise UnsafeModel(str(error)) from error
+    except Exception as error:  # whatever a class's own reader raises for a broken file
+        raise FormatError(f"cannot rebuild the model: {type(error).__name__}: {error}") from error
+
+
+def _read_archive(data: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the schema and the other members of a model file, within the caps above."""
+    if len(data) > MAX_BYTES:
+        raise UnsafeModel(f"the model file has {len(data)} bytes; at most {MAX_BYTES} are read")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            _check_entries(entries, len(data))
+            members = {entry.filename: archive.read(entry) for entry in entries}
+        schema = json.loads(members.pop("schema.json"))
+    except FormatError:
+        raise
+    except (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, OSError, RuntimeError, ValueError) as error:
+        raise FormatError(f"not a model file: {error}") from error
+    if not isinstance(schema, dict):
+        raise FormatError("not a model file: its schema is no object")
+    return schema, members
+
+
+def _check_entries(entries: list[zipfile.ZipInfo], n_bytes: int) -> None:
+    names = [entry.filename for entry in entries]
+    if len(names) > MAX_MEMBERS:
+        raise UnsafeModel(f"the model file has {len(names)} members; at most {MAX_MEMBERS} are read")
+    if len(set(names)) != len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})[:5]
+        raise UnsafeModel(f"the model file holds {twice} more than once")
+    for entry in entries:
+        if not _MEMBER.fullmatch(entry.filename):
+            raise UnsafeModel(f"the model file holds a member named {entry.filename!r}; expected schema.json and *.npy")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size or entry.flag_bits & 1:
+            raise UnsafeModel(f"{entry.filename!r} is compressed or encrypted; a model file stores plain bytes")
+        if entry.filename == "schema.json" and entry.file_size > MAX_SCHEMA:
+            raise UnsafeModel(f"the schema has {entry.file_size} bytes; at most {MAX_SCHEMA} are read")
+    if sum(entry.file_size for entry in entries) > n_bytes:
+        raise UnsafeModel("the members of the model file overlap: they claim more bytes than the file has")
+
+
+def _tidy(raw: bytes) -> bytes:
+    """Rewrite what skops wrote so that equal models give equal bytes: ids, names, times and padding carry nothing."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        schema = json.loads(archive.read("schema.json"))
+        writer = _Renumber(schema, lambda name: _settle(archive.read(name)))
+        tidy = {"protocol": schema["protocol"], **writer.node(schema)}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
+        _add(target, "schema.json", json.dumps(tidy, separators=(",", ":")).encode())
+        for data, name in writer.members.items():
+            _add(target, name, data)
+    return out.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    entry.create_system = 3
+    archive.writestr(entry, data)
+
+
+def _settle(npy: bytes) -> bytes:
+    """Zero what no field covers (padding) and what nobody sets (the missing-value side of a tree's leaves)."""
+    dtype, _ = npy_header(npy)
+    if dtype.names is None:
+        return npy
+    array = np.load(io.BytesIO(npy), allow_pickle=False)
+    clean = np.zeros(array.shape, dtype)
+    for name in dtype.names:
+        clean[name] = array[name]
+    if {"left_child", "missing_go_to_left"} <= set(dtype.names):
+        clean["missing_go_to_left"][clean["left_child"] == -1] = 0
+    out = io.BytesIO()
+    np.save(out, clean, allow_pickle=False)
+    return out.getvalue()
+
+
+class _Renumber:
+    """Copies a schema; object ids and file names become numbers in order of first use.
+
+    Ids used once disappear, equal arrays share a file: who shares what with whom in memory is no part of a model, but
+    for objects that can change.
+    """
+
+    def __init__(self, schema: Any, read: Callable[[str], bytes]) -> None:
+        self.members: dict[bytes, str] = {}
+        self._read = read
+        self._uses = Counter(self._ids(schema))
+        self._shared: dict[int, Any] = {}
+
+    def _ids(self, data: Any) -> Iterator[int]:
+        if isinstance(data, dict):
+            if "__id__" in data and self._is_shared(data):
+                yield data["__id__"]
+            for value in data.values():
+                yield from self._ids(value)
+        elif isinstance(data, list):
+            for value in data:
+                yield from self._ids(value)
+
+    @staticmethod
+    def _is_shared(node: dict[str, Any]) -> bool:
+        loader = node.get("__loader__")
+        return loader in _SHARED and (loader != "NdArrayNode" or node["__class__"] == "ndarray")
+
+    def node(self, data: Any) -> Any:
+        """Return the copy of a node, or of any other part of the schema."""
+        if isinstance(data, list):
+            return [self.node(value) for value in data]
+        if not isinstance(data, dict):
+            return data
+        if "__loader__" not in data:
+            return {key: self.node(value) for key, value in data.items()}
+        number = data.get("__id__", 0)
+        if self._uses[number] < 2:
+            return self._copy(data)
+        if number not in self._shared:
+            position = len(self._shared) + 1
+            self._shared[number] = {}
+            self._shared[number] = {**self._copy(data), "__id__": position}
+        return self._shared[number]
+
+    def _copy(self, data: dict[str, Any]) -> dict[str, Any]:
+        gone = {"__id__", "protocol", "_skops_version"}
+        copy = {key: self.node(value) for key, value in data.items() if key not in gone}
+        if "file" in copy:
+            copy["file"] = self.members.setdefault(self._read(data["file"]), f"{len(self.members)}.npy")
+        if data["__loader__"] == "SetNode":
+            copy["content"] = sorted(copy["content"], key=lambda item: json.dumps(item, sort_keys=True))
+        return copy
