@@ -50,9 +50,10 @@ def _write_measured():
         Path(os.environ["MLOPSKIT_MEASURED"]).write_text(json.dumps(MEASURED, indent=1))
 
 
-def record(claim, null, measured, bound):
+def record(claim, null, measured, bound, runs):
     """Keep a measured figure for the report."""
-    MEASURED.append({"claim": claim, "null": null, "measured": round(float(measured), 4), "bound": float(bound)})
+    figure = {"claim": claim, "null": null, "measured": round(float(measured), 4), "bound": float(bound), "runs": runs}
+    MEASURED.append(figure)
 
 
 def check_rate(claim, null, broken, bound):
@@ -60,7 +61,7 @@ def check_rate(claim, null, broken, bound):
     broken = np.asarray(broken, dtype=bool)
     assert broken.ndim == 1
     assert len(broken) >= 400
-    record(claim, null, broken.mean(), bound)
+    record(claim, null, broken.mean(), bound, len(broken))
     assert broken.sum() <= binom.ppf(1 - RISK, len(broken), min(bound, 1.0)), f"{claim}, {null}: {broken.mean():.4f}"
 
 
@@ -79,17 +80,22 @@ def check_mean(claim, null, values):
     """
     values = np.asarray(values, dtype=float)
     assert len(values) >= 400
-    record(claim, null, np.minimum(values, 100).mean(axis=0).max(), 1.0)
+    record(claim, null, np.minimum(values, 100).mean(axis=0).max(), 1.0, len(values))
     assert (log_capital(values) < np.log(values[0].size / RISK)).all(), f"{claim}, {null}: {values.mean(axis=0)}"
+
+
+def uniform_gap(p):
+    """The largest gap between the law of the draws and the uniform one, and the band it stays in but for 1e-6."""
+    p = np.sort(np.ravel(p))
+    n = len(p)
+    gap = max(np.max(np.arange(1, n + 1) / n - p), np.max(p - np.arange(n) / n))
+    return gap, np.sqrt(np.log(2 / RISK) / (2 * n))
 
 
 def check_uniform(claim, null, p):
     """Independent draws are uniform on (0, 1]: the largest gap to the diagonal stays within the band at 1e-6."""
-    p = np.sort(np.ravel(p))
-    n = len(p)
-    gap = max(np.max(np.arange(1, n + 1) / n - p), np.max(p - np.arange(n) / n))
-    band = np.sqrt(np.log(2 / RISK) / (2 * n))
-    record(claim, null, gap, band)
+    gap, band = uniform_gap(p)
+    record(claim, null, gap, band, p.shape[-1])
     assert gap <= band, f"{claim}, {null}: {gap:.5f} above {band:.5f}"
 
 
@@ -131,7 +137,7 @@ class TestProcesses:
             log_m = log_shiryaev_roberts(log_m, coin(rng, runs) if null == "coins" else gauss(rng, runs, 0.5))
             length[(log_m >= np.log(limit)) & (length == 12 * limit)] = t
         ratio = length / limit
-        record("e-SR: mean run length / A >= 1", f"{null}, A={limit}", ratio.mean(), 1.0)
+        record("e-SR: mean run length / A >= 1", f"{null}, A={limit}", ratio.mean(), 1.0, runs)
         assert log_capital((12 - ratio) / (12 - 0.999)) < np.log(1 / RISK)
 
     def test_e_sr_alarms_again_after_a_restart(self):
@@ -191,7 +197,7 @@ class TestBoundedMean:
         """E[e] <= 1 for each atom, and P(alarm within T) <= T/A for their average over the eight."""
         rng, horizon, limit = np.random.default_rng(5), 20, 50
         log_e = log_bounded_mean(self.N, self._scores(rng, null, (horizon, 4_000)), self.LOW, self.HIGH)
-        check_mean("bounded-mean atoms: E[e] <= 1", null, np.exp(log_e[0]))
+        check_mean("bounded-mean atoms: E[e] <= 1", null, np.exp(log_e).reshape(-1, 8))
         hit = alarmed(log_e, limit)
         check_rate("bounded-mean atoms: P(alarm within T) <= T/A", f"{null}, T=20, A=50", hit, horizon / limit)
 
@@ -213,7 +219,7 @@ class TestBoundedMean:
 class TestPooledTilts:
     """Reference of 100 rows, 20 batches of 20; the pool grows with every batch."""
 
-    RUNS, HORIZON, LIMIT = 4_000, 20, 20
+    RUNS, HORIZON, LIMIT = 10_000, 20, 20
     WEIGHTS = np.array([-1.5, -0.5, 0.0, 0.7, 3.0])
 
     def _run(self, rng, shares, *, pool_grows=True):
@@ -346,20 +352,18 @@ class TestRanks:
         rng, n_reference = np.random.default_rng(13), 20
         reference, stream = rng.standard_normal((n_reference, self.RUNS)), rng.standard_normal((160, self.RUNS))
         p = np.stack([smoothed_rank(np.vstack([reference, y]), rng.random(self.RUNS)) for y in stream])
-        with pytest.raises(AssertionError, match="independent"):
-            check_ranks("reference alone", p)
+        gap, band = uniform_gap(p.reshape(-1, 4, p.shape[1]).max(axis=1) ** 4)
+        assert gap > band
         hit, _ = rank_alarms(p, n_reference, 1_000)
         assert hit.sum() > binom.ppf(1 - RISK, self.RUNS, 160 / 1_000)
-        del MEASURED[-2:]  # the shortcut is no claim of ours
 
     def test_ties_that_are_not_counted_would_be_found(self):
         """Without the share u of the ties, p-values of clustered scores are not uniform, and the band shows it."""
         rng = np.random.default_rng(14)
         scores = SCORES["tied scores"](rng, (60, self.RUNS))
         p = np.stack([smoothed_rank(scores[:n], np.zeros(self.RUNS)) for n in range(21, 61)])
-        with pytest.raises(AssertionError, match="uniform"):
-            check_uniform("ranks: p uniform", "ties not counted", p)
-        del MEASURED[-1:]
+        gap, band = uniform_gap(p)
+        assert gap > band
 
 
 class TestIntervals:
@@ -390,8 +394,14 @@ class TestIntervals:
         covered = {
             i.method: (probability * ((i.low <= shares) & (shares <= i.high))).sum(axis=1) for i in (exact, score)
         }
-        record("Clopper-Pearson: coverage of any share >= .95", f"n={n}", covered["clopper-pearson"].min(), 0.95)
-        record("Wilson: coverage, average over shares, near .95", f"n={n}", covered["wilson"].mean(), 0.95)
+        record(
+            "Clopper-Pearson: coverage of any share >= .95",
+            f"n={n}",
+            covered["clopper-pearson"].min(),
+            0.95,
+            len(shares),
+        )
+        record("Wilson: coverage, average over shares, near .95", f"n={n}", covered["wilson"].mean(), 0.95, len(shares))
         assert covered["clopper-pearson"].min() >= 0.95
         assert abs(covered["wilson"].mean() - 0.95) < (0.01 if n > 1 else 0.05)
 
@@ -429,7 +439,7 @@ class TestMeanAndGapBets:
         """The hardest null, losses 0 or 1 with mean at the limit: E[e] <= 1, P(alarm within T) <= T/A."""
         rng, horizon = np.random.default_rng(19), 20
         log_e = log_mean_bets((rng.random((horizon, 20_000)) < 0.2).astype(float), 0.2)
-        check_mean("mean bets: E[e] <= 1", "losses 0 or 1, mean at the limit", np.exp(log_e[0]))
+        check_mean("mean bets: E[e] <= 1", "losses 0 or 1, mean at the limit", np.exp(log_e).reshape(-1, 8))
         claim, null = "mean bets: P(alarm within T) <= T/A", "losses 0 or 1, T=20, A=50"
         check_rate(claim, null, alarmed(log_e, 50), horizon / 50)
 
@@ -455,7 +465,7 @@ class TestMeanAndGapBets:
             d = np.where(rng.random((horizon, runs)) < (1 + tolerance) / 2, 1.0, -1.0)
         log_e = log_gap_bets(d, tolerance)
         name = f"{null}, tolerance {tolerance}"
-        check_mean("gap bets: E[e] <= 1", name, np.exp(log_e[0]).reshape(runs, -1))
+        check_mean("gap bets: E[e] <= 1", name, np.exp(log_e).reshape(horizon * runs, -1))
         check_rate("gap bets: P(alarm within T) <= T/A", f"{name}, T=20, A=50", alarmed(log_e, 50), horizon / 50)
 
 
@@ -479,5 +489,11 @@ class TestFalseDiscoveries:
         check_mean(
             "e-BH: false discovery rate / (alpha * 15/20) <= 1", "correlated .5", false_share / (0.75 * self.ALPHA)
         )
-        record("e-BH: share of the 5 false hypotheses found", "shift of 4 sd", rejected[:, 15:].mean(), 0.0)
+        record(
+            "e-BH: share of the 5 false hypotheses found >= .5",
+            "shift of 4 sd",
+            rejected[:, 15:].mean(),
+            0.5,
+            self.RUNS,
+        )
         assert rejected[:, 15:].mean() > 0.5
