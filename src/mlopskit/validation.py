@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -130,7 +131,7 @@ class ValidationReport(Report):
     >>> report = DataValidator().fit({"origin": ["JFK", "EWR"] * 10}).validate({"origin": ["JFK", "LGA"]})
     >>> print(report)
     failed: 1 of 2 rows break 1 error rule
-    error   domain: origin: 1 of 2 rows (50%) hold a level never seen; expected one of 'EWR', 'JFK'; at 1: 'LGA'
+    error   domain: origin: 1 of 2 rows (50%) hold an unknown level; expected one of 'EWR', 'JFK'; at 1: 'LGA'
     >>> good, bad = report.split({"origin": ["JFK", "LGA"]})
     >>> len(good["origin"]), len(bad["origin"])
     (1, 1)
@@ -208,7 +209,8 @@ class ValidationReport(Report):
         head = f"passed: {_plural(self.n_rows, 'row')}, no error{also}"
         if n_errors:
             head = f"failed: {int(self.bad_rows.sum())} of {_plural(self.n_rows, 'row')} break {rules}{also}"
-        return "\n".join([head, *(f"{f.severity:<7} {f.check}: {f.message}" for f in self.failures)])
+        ordered = sorted(self.failures, key=lambda f: f.severity)
+        return "\n".join([head, *(f"{f.severity:<7} {f.check}: {f.message}" for f in ordered)])
 
 
 def _as_checks(checks: Iterable[Check]) -> tuple[Check, ...]:
@@ -367,14 +369,14 @@ class _Batch:
 
     frame: frames.Frame
     n_rows: int
-    names: list[str]
+    times: Counter[str]
     columns: dict[str, frames.Column]
 
     @classmethod
     def read(cls, frame: frames.Frame) -> _Batch:
-        names = frames.names(frame)
-        columns = {c.name: c for c in frames.columns(frame) if names.count(c.name) == 1}
-        return cls(frame, frames.n_rows(frame), names, columns)
+        columns = frames.columns(frame)
+        times = Counter(c.name for c in columns)
+        return cls(frame, frames.n_rows(frame), times, {c.name: c for c in columns if times[c.name] == 1})
 
     def whole(self, column: str | None, check: str, severity: Severity, text: str) -> Failure:
         """Return a failure that concerns every row."""
@@ -421,18 +423,18 @@ def _whole(schema: Schema, batch: _Batch, now: dt.datetime | None) -> Iterator[F
 
 def _columns(schema: Schema, batch: _Batch) -> Iterator[Failure]:
     for spec in schema.columns:
-        times = batch.names.count(spec.name)
+        times = batch.times[spec.name]
         if times == 0:
-            text = f"the column is missing; the batch has {batch.names}"
+            text = f"the column is missing; the batch has {list(batch.times)}"
             yield batch.whole(spec.name, "missing_column", spec.severity_of("missing_column"), text)
         elif times == 1 and batch.n_rows:
             yield from _Rules(schema, spec, batch).broken()
-    for name in dict.fromkeys(batch.names):
-        times = batch.names.count(name)
+    known = set(schema.names)
+    for name, times in batch.times.items():
         if times > 1:
             text = f"the column stands {times} times; rename it, so that each name means one column"
             yield batch.whole(name, "duplicate_column", "error", text)
-        elif name not in schema.names:
+        elif name not in known:
             yield batch.whole(name, "extra_column", "warning", "the column is not in the schema; it was not checked")
 
 
@@ -490,7 +492,7 @@ class _Rules:
             column = typed
             yield from self.failure("type_value", column.missing & ~missing, f"are no {_expected(spec)}")
         if not spec.nullable and missing.any():
-            yield from self.failure("null", missing, "are null; the reference has none")
+            yield from self.failure("null", missing, "are null; expected none")
         if not missing.all():
             yield from self.values(column)
 
@@ -508,9 +510,7 @@ class _Rules:
             open_rows &= ~infinite
         if spec.levels is not None:
             unseen = _unseen(column, spec.levels) & open_rows
-            yield from self.failure(
-                "domain", unseen, f"hold a level never seen; expected one of {_listed(spec.levels)}"
-            )
+            yield from self.failure("domain", unseen, f"hold an unknown level; expected one of {_listed(spec.levels)}")
             open_rows &= ~unseen
         outside = _outside(spec, column, open_rows)
         if outside is not None:

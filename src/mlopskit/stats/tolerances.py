@@ -96,8 +96,12 @@ def allowed_outside(n_rows: int, n_reference: int, level: float = 0.999) -> int:
     m, n = n_rows, n_reference
     if n < 2 or m == 0:
         return m
-    j = np.arange(m)
-    steps = np.log(m - j) - np.log(j + 1) + np.log(j + 2) - np.log(m - j + n - 2)
     start = math.log(n - 1) + math.log(n) - math.log(m + n - 1) - math.log(m + n)
-    log_pmf = start + np.concatenate([[0.0], np.cumsum(steps)])
-    return min(int(np.searchsorted(np.cumsum(np.exp(log_pmf)), level)), m)
+    length = min(m, 50 + 20 * m // n)
+    while True:
+        j = np.arange(length)
+        steps = np.log(m - j) - np.log(j + 1) + np.log(j + 2) - np.log(m - j + n - 2)
+        cdf = np.cumsum(np.exp(start + np.concatenate([[0.0], np.cumsum(steps)])))
+        if cdf[-1] >= level or length == m:
+            return min(int(np.searchsorted(cdf, level)), m)
+        length = min(m, 2 * length)
