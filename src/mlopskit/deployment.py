@@ -89,13 +89,13 @@ class Deployment:
             self.registry.get(self.shadow)
         try:
             head = self.registry.head(self.name)
-            champion = self.registry.load(self._spec)
+            version = self.registry.get(self._spec)
         except NotFound as error:
             raise NotFound(
                 f"nothing to deploy at {self._spec!r}: {error}. "
                 f"Promote a version first: registry.promote(version, alias={self.alias!r}, reason=...)"
             ) from error
-        self._served = _Served(head, champion, self._load_shadow(None))
+        self._served = _Served(head, self.registry.load(version.spec), self._load_shadow(None))
 
     @property
     def version(self) -> ModelVersion:
@@ -197,12 +197,13 @@ class Deployment:
         if self.shadow is None:
             return None
         try:
-            version = self.registry.get(self.shadow if ":" in self.shadow else f"{self.name}@{self.shadow}")
+            try:
+                version = self.registry.get(self.shadow if ":" in self.shadow else f"{self.name}@{self.shadow}")
+            except NotFound:
+                return None
             if current is not None and current.version.spec == version.spec:
                 return current
             return self.registry.load(version.spec)
-        except NotFound:
-            return None
         except Exception as error:
             warnings.warn(ShadowFailed(f"the shadow {self.shadow!r} cannot be loaded: {error}"), stacklevel=4)
             return None
