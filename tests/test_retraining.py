@@ -371,6 +371,14 @@ class TestCombinations:
         assert policy.decide(version=version(trained_until=day(-100)), now=day(2)).action == "retrain"
         assert policy.decide(version=version(), now=day(13)).action == "retrain"
 
+    def test_a_parts_budget_counts_the_retrains_of_all(self):
+        """A part waits until enough retrains, whoever asked for them, have left its span."""
+        policy = Every("1D").with_budget(1, per="30D") | OnAlarm()
+        assert actions(policy, [0, 1]) == ["keep", "retrain"]
+        assert policy.decide(Watch("drift", "b3", "b3"), now=day(3)).action == "retrain"
+        assert policy.decide(now=day(5)).reason.startswith("budget of 1 per 30 days is used until 2013-04-03")
+        assert actions(policy, [32, 33]) == ["keep", "retrain"]
+
     def test_a_combination_starts_with_an_empty_state(self):
         """Parts bring their configuration, not their past."""
         used = Every("1D")
