@@ -287,9 +287,7 @@ class PerformanceMonitor:
             )
         if math.isinf(high) and not (self.bound is not None and 0 < self.bound < math.inf):
             raise ConfigurationError(
-            raise ConfigurationError(
-                f"bound={self.bound!r}: a row of {self.metric} loses at most {high:.4g}, leave bound out"
-            )
+                f"bound={self.bound!r}: a row's {self.metric} has no upper limit, give the loss where it is cut"
             )
         return low, high if self.bound is None else float(self.bound)
 
