@@ -232,6 +232,18 @@ def test_fair_model_stays_quiet_where_days_differ_by_group():
     assert len(report.gaps) == 40
 
 
+def test_evidence_of_a_fair_model_creeps_up_slower_than_the_batches():
+    """Without any gap M stays below the number of batches, so that no alarm comes before batch A; it comes after 1,170."""
+    log_m = np.full((2, 8), -np.inf)
+    for t in range(1, 1_300):
+        log_m = log_shiryaev_roberts(log_m, log_gap_bets(0.0, 0.05))
+        log_value = float(log_mean_exp(log_m.reshape(16)))
+        assert log_value < math.log(t)
+        if log_value >= math.log(365):
+            break
+    assert 1_150 < t < 1_190
+
+
 def test_one_alarm_per_episode():
     """A lasting gap is one alarm; after acknowledging, evidence starts from zero and it is found again."""
     rng = np.random.default_rng(10)

@@ -342,6 +342,10 @@ class BiasMonitor:
     log(16 K A) / log(1 + (g - tolerance) / (1 + tolerance)) batches, K the number of questions. Measured with A = 365,
     K = 6 and a tolerance of .05, median of 200 runs: 32 batches for g = .40, 64 for .20 and 115 for .125.
 
+    While all is well the evidence still creeps up, at most to the number of batches since it started, because it sums
+    over all starts: after A batches an alarm is within the promise. A model without any gap reached A = 365 after 1,170
+    batches.
+
     Examples
     --------
     >>> import numpy as np

@@ -235,6 +235,12 @@ class PerformanceMonitor:
     -----
     The promise needs batches whose expected loss, *given the past*, stays within the limit while all is well. A run of
     bad days that hang together counts as evidence; the bound U allows for autocorrelation within the reference.
+    Measured over 1,000 runs of 180 batches at A = 365 (bound .54): .001 to .02 of runs alarm with independent days,
+    .03 to .10 where days have a lag-1 autocorrelation of .5, .04 to .15 at .7.
+
+    While all is well the evidence still creeps up, at most to the number of batches since it started, because it sums
+    over all starts: after A batches an alarm is within the promise. A loss that stayed 5% below the limit reached A = 365
+    after 1,350 batches.
 
     Examples
     --------
