@@ -233,7 +233,7 @@ def test_fair_model_stays_quiet_where_days_differ_by_group():
 
 
 def test_evidence_of_a_fair_model_creeps_up_slower_than_the_batches():
-    """Without any gap M stays below the number of batches, so that no alarm comes before batch A; it comes after 1,170."""
+    """Without any gap M stays below the number of batches: no alarm comes before batch A, one after 1,170."""
     log_m = np.full((2, 8), -np.inf)
     for t in range(1, 1_300):
         log_m = log_shiryaev_roberts(log_m, log_gap_bets(0.0, 0.05))

@@ -239,8 +239,8 @@ class PerformanceMonitor:
     .03 to .10 where days have a lag-1 autocorrelation of .5, .04 to .15 at .7.
 
     While all is well the evidence still creeps up, at most to the number of batches since it started, because it sums
-    over all starts: after A batches an alarm is within the promise. A loss that stayed 5% below the limit reached A = 365
-    after 1,350 batches.
+    over all starts: after A batches an alarm is within the promise. A loss that stayed 5% below the limit reached
+    A = 365 after 1,350 batches.
 
     Examples
     --------
