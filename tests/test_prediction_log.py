@@ -215,6 +215,7 @@ class TestRoundTrip:
         """A model that answered 1 and one that answered 1.5 or "1" are not forced into one type."""
         log.record([1])
         log.record([1.5])
+        assert [repr(v) for v in log.predictions()["value"]] == ["1", "1.5"]
         log.record(["1"])
         log.record([True])
         assert [repr(v) for v in log.predictions()["value"]] == ["1", "1.5", "'1'", "True"]
@@ -449,6 +450,20 @@ class TestManyAtOnce:
         assert sum(int(out) for out, _ in outputs) == 10
         with PredictionLog(path) as log:
             assert len(log) == 4 * 10 * 5 + 10 * 2
+
+    def test_waits_while_somebody_else_makes_the_log(self, tmp_path):
+        """SQLite does not wait for the switch to the write-ahead log; the log does."""
+        path = tmp_path / "log.db"
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(PredictionLog, path)
+            with pytest.raises(TimeoutError):
+                opening.result(timeout=0.3)
+            other.execute("COMMIT")
+            with opening.result() as log:
+                log.record([1])
+        other.close()
 
     def test_survives_kill_9(self, tmp_path):
         """Killed in the middle of writing, the log holds every acknowledged batch and no part of one."""
