@@ -543,7 +543,7 @@ def _column_changes(old: Schema, new: Schema, a: ColumnSchema) -> Iterable[tuple
 
 def _level_changes(a: ColumnSchema, b: ColumnSchema) -> Iterable[tuple[bool, str]]:
     if a.levels is None and b.levels is not None:
-        yield b.severity_of("domain") == "error", f"{a.name}: {len(b.levels)} levels enforced"
+        yield b.severity_of("domain") == "error", f"{a.name}: levels enforced ({len(b.levels)})"
     elif b.levels is None and a.levels is not None:
         yield False, f"{a.name}: levels no longer enforced"
     elif a.levels is not None and b.levels is not None:

@@ -44,7 +44,7 @@ def test_allowed_outside_holds_for_any_continuous_law():
 
 
 def test_unseen_share_estimates_the_share_of_new_levels():
-    """Over 300 samples of a Zipf-like law, f1 / n agrees with the mass of the unseen levels within 4 standard errors."""
+    """Over 300 samples of a Zipf-like law, f1 / n is the mass of the unseen levels within 4 standard errors."""
     rng = np.random.default_rng(1)
     law = 1 / np.arange(1, 301)
     law /= law.sum()
