@@ -455,7 +455,8 @@ class TestManyAtOnce:
         """SQLite does not wait for the switch to the write-ahead log; the log does."""
         path = tmp_path / "log.db"
         other = sqlite3.connect(path, isolation_level=None)
-        other.execute("BEGIN EXCLUSIVE")
+        other.execute("CREATE TABLE notes (line TEXT)")
+        other.execute("BEGIN IMMEDIATE")
         with ThreadPoolExecutor(1) as pool:
             opening = pool.submit(PredictionLog, path)
             with pytest.raises(TimeoutError):
