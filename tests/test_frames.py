@@ -58,6 +58,7 @@ KINDS = [
     ("timedelta", series([pd.Timedelta(1, "D"), None]), "duration", 1),
     ("object timedeltas", series([dt.timedelta(1), None], object), "duration", 1),
     ("decimals", series([D("1.1"), None], object), "decimal", 1),
+    ("a signalling decimal NaN", series([D("1.1"), D("sNaN")], object), "decimal", 1),
     ("Arrow decimal", arrow([D("1.1"), None], pa.decimal128(5, 2)), "decimal", 1),
     ("a date of year 9999", series([dt.date(9999, 12, 31), None], object), "other", 1),
     ("naive and zoned", series([pd.Timestamp("2020"), pd.Timestamp("2020", tz="UTC")], object), "other", 0),

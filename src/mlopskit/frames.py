@@ -174,7 +174,10 @@ def column(values: Any, name: str = "values") -> Column:
     """Read one pandas Series, array or list as a `Column`."""
     series = values if isinstance(values, pd.Series) else pd.Series(values)
     dtype = series.dtype
-    null = series.isna().to_numpy(dtype=bool)
+    try:
+        null = series.isna().to_numpy(dtype=bool)
+    except decimal.InvalidOperation:
+        return column([None if isinstance(v, decimal.Decimal) and v.is_snan() else v for v in series], name)
     if isinstance(dtype, pd.CategoricalDtype):
         codes = np.asarray(series.cat.codes, dtype=np.int64)
         return Column(name, "category", codes, null, np.asarray(dtype.categories, dtype=object))
