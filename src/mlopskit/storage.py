@@ -71,8 +71,9 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, prefix: str) -> list[str]:
-        """Return, sorted, what is stored under a prefix that ends with "/"; foreign files too, which `is_key` may refuse.
+        """Return, sorted, what is stored under a prefix that ends with "/" (or is empty, for everything).
 
+        Foreign files are listed too, under names that `is_key` may refuse.
         Leftovers of interrupted writes appear under the prefix "tmp/" only.
         """
 

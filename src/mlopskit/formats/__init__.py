@@ -148,9 +148,9 @@ def decode(data: Any) -> Any:
             module, _, name = TAGS[tag].partition(":")
             cls = getattr(importlib.import_module(module), name)
             return cls(**{k: decode(v) for k, v in data.items() if k != "type"})
-    except (KeyError, TypeError, ValueError, decimal.InvalidOperation) as error:
-        if isinstance(error, (FormatError, StateMismatch)):
-            raise
+    except (FormatError, StateMismatch):
+        raise
+    except (ArithmeticError, AttributeError, ImportError, LookupError, TypeError, ValueError) as error:
         raise FormatError(f"cannot rebuild a {tag!r}: {error}") from error
     raise FormatError(f"unknown type {tag!r}: this release reads {sorted(TAGS)}")
 
@@ -196,7 +196,7 @@ def from_json(text: str | bytes, expected: type[T]) -> T:
     """
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise FormatError(f"not JSON: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("protocol"), int):
         raise FormatError("no protocol number: this JSON was not written by mlopskit")

@@ -1,0 +1,772 @@
+"""Versions, aliases and their history: a log that only grows, over blobs named by their content.
+
+Each model has a log of events: a version was registered, an alias was promoted or rolled back. An event is one
+immutable file, created exclusively under the next number; whoever loses the race for a number reads what the winner
+wrote, checks its own precondition again and takes the next. The event is the commit point: the blobs it names (the
+model file, its example, its profiles) are durable and verified before. Every event carries the sha256 of the one
+before, so that a changed history shows. What is true now is a fold over the events, and events never change, so
+nothing cached goes stale.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from attrs import define, evolve, field, frozen
+
+from mlopskit import formats, frames, lineage
+from mlopskit.errors import (
+    AliasMoved,
+    ConfigurationError,
+    EnvironmentMismatch,
+    FormatError,
+    IntegrityError,
+    MlopskitError,
+    NotFound,
+)
+from mlopskit.evidence import Report
+from mlopskit.formats import Format
+from mlopskit.profiling import Profile
+from mlopskit.records import Candidate, Evaluation, ModelVersion, Predictions, predict
+from mlopskit.schema import Schema
+from mlopskit.storage import Store, open_store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_SPEC = re.compile(r"([^:@]+)(?:@([^:@]+)|:([0-9]{1,9}))")
+_EVENT = re.compile(r"log/([^/]+)/([0-9]{8})\.json")
+_BLOB = re.compile(r"blobs/([0-9a-f]{64})")
+_EXAMPLE_ROWS = 100
+_ANY: Final = object()
+
+
+@frozen
+class Event:
+    """One entry of a model's history.
+
+    Parameters
+    ----------
+    at
+        When (UTC), by the `now` of whoever did it.
+    kind
+        What happened.
+    number
+        The version that was registered, or that the alias points to since.
+    alias, previous
+        The alias that moved, and the number of the version it pointed to before (None where it was new).
+    reason
+        Why, in words.
+    """
+
+    at: dt.datetime
+    kind: Literal["registered", "promoted", "rolled back"]
+    number: int
+    alias: str | None = None
+    previous: int | None = None
+    reason: str = ""
+
+
+@frozen
+class HistoryReport(Report):
+    """Who moved what, when and why: the events of one model in order.
+
+    Parameters
+    ----------
+    name
+        The model.
+    events
+        What happened, first to last.
+    """
+
+    name: str
+    events: tuple[Event, ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row for each event, with the columns of `Event`."""
+        import attrs
+        import pandas as pd
+
+        names = [f.name for f in attrs.fields(Event)]
+        frame = pd.DataFrame([attrs.asdict(event) for event in self.events], columns=names)
+        return frame.astype({"previous": "Int64"})
+
+    def __str__(self) -> str:
+        return "\n".join(f"{event.at:%Y-%m-%d %H:%M} {self._line(event)}" for event in self.events)
+
+    def _line(self, event: Event) -> str:
+        line = f"{event.kind} {self.name}:{event.number}"
+        if event.alias is not None:
+            line += f" to {event.alias}" if event.kind == "promoted" else f" as {event.alias}"
+        if event.previous is not None:
+            line += f", from {self.name}:{event.previous}"
+        return f"{line} ({event.reason})" if event.reason else line
+
+
+@frozen
+class Finding:
+    """One thing that `ModelRegistry.verify` found.
+
+    Parameters
+    ----------
+    key
+        Where: a file of the store.
+    message
+        What is wrong with it, in words.
+    harmless
+        Whether the registry works regardless: a leftover of an interrupted write, or a file that is not its own.
+    """
+
+    key: str
+    message: str
+    harmless: bool = False
+
+
+@frozen
+class VerifyReport(Report):
+    """What a look at every event and every blob found.
+
+    Parameters
+    ----------
+    n_models, n_events, n_blobs
+        What was looked at.
+    findings
+        What was found, errors first.
+    """
+
+    n_models: int
+    n_events: int
+    n_blobs: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every version can be trusted: no finding but harmless ones."""
+        return all(finding.harmless for finding in self.findings)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row for each finding: key, message, harmless."""
+        import attrs
+        import pandas as pd
+
+        names = [f.name for f in attrs.fields(Finding)]
+        return pd.DataFrame([attrs.asdict(finding) for finding in self.findings], columns=names)
+
+    def __str__(self) -> str:
+        errors = sum(not finding.harmless for finding in self.findings)
+        verdict = "all is well" if self.passed else f"{errors} thing(s) wrong"
+        lines = [f"{self.n_models} models, {self.n_events} events, {self.n_blobs} blobs: {verdict}"]
+        return "\n".join(lines + [f"- {finding.key}: {finding.message}" for finding in self.findings])
+
+
+@frozen(eq=False)
+class LoadedModel:
+    """A version ready to answer, with what was registered beside it.
+
+    Parameters
+    ----------
+    model
+        The fitted estimator.
+    version
+        Which version it is.
+    features
+        Names of the columns it reads, in order.
+    example
+        A few rows of its features.
+    schema, profile, reference, evaluation
+        What a `Candidate` brought; None (no profiles) for a model that was registered by itself.
+    target, time
+        Names of the label and time columns, or None.
+    """
+
+    model: Any
+    version: ModelVersion
+    features: tuple[str, ...]
+    example: frames.Frame
+    schema: Schema | None = None
+    profile: Profile | None = None
+    reference: tuple[Profile, ...] = ()
+    evaluation: Evaluation | None = None
+    target: str | None = None
+    time: str | None = None
+
+    def predict(self, frame: frames.Frame) -> Predictions:
+        """Answer for a frame that holds at least the features; the answer names the version.
+
+        Raises
+        ------
+        DataError
+            When a feature is missing or stands twice, or the frame has no rows.
+        """
+        return evolve(predict(self.model, frame, self.features), version=self.version.spec)
+
+
+class _Log:
+    """The events of one model, folded into what is true now; it grows and never changes."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.head = 0
+        self.last = ""
+        self.events: list[Event] = []
+        self.versions: list[ModelVersion] = []
+        self.manifests: list[dict[str, Any]] = []
+        self.aliases: dict[str, tuple[int, ...]] = {}
+        self.ignored: dict[str, str] = {}
+        self._store = store
+        self._name = name
+        self._mutex = threading.Lock()
+
+    def key(self, seq: int) -> str:
+        return f"log/{self._name}/{seq:08d}.json"
+
+    def refresh(self) -> int:
+        """Read what is new; return the number of the last event. One probe when nothing is."""
+        with self._mutex:
+            while True:
+                try:
+                    data = self._store.get(self.key(self.head + 1))
+                except NotFound:
+                    return self.head
+                self._read(self.head + 1, data)
+                self.head += 1
+
+    def append(self, at: dt.datetime, build: Callable[[_Log], dict[str, Any]]) -> None:
+        """Commit the event that `build` makes of the newest state; `build` raises when it may not happen."""
+        while True:
+            self.refresh()
+            with self._mutex:
+                seq, previous = self.head + 1, self.last
+            event = {**build(self), "at": at, "model": self._name, "previous": previous, "seq": seq}
+            document = {"protocol": formats.PROTOCOL, **formats.encode(event)}
+            data = formats.canonical({**document, "checksum": formats.digest(formats.canonical(document))})
+            if self._store.put_new(self.key(seq), data):
+                self.refresh()
+                return
+
+    def _read(self, seq: int, data: bytes) -> None:
+        document = _parse(data)
+        if document is None or document.get("model") != self._name or document.get("seq") != seq:
+            self.ignored[self.key(seq)] = "no event of this model (torn or foreign): ignored"
+            return
+        if document["protocol"] > formats.PROTOCOL:
+            raise FormatError(f"{self.key(seq)} was written by a newer release: upgrade mlopskit")
+        checksum = document.pop("checksum", None)
+        if checksum != formats.digest(formats.canonical(document)):
+            raise IntegrityError(f"{self.key(seq)} was changed after it was written: its checksum does not match")
+        if document.get("previous") != self.last:
+            raise IntegrityError(f"{self.key(seq)} does not follow the event before it: that one was changed or lost")
+        self._fold(formats.decode(document), document.get("manifest"))
+        self.last = formats.digest(data)
+
+    def _fold(self, event: dict[str, Any], manifest: Any) -> None:
+        kind, number = event["kind"], event["number"]
+        if kind == "registered":
+            self.versions.append(_version(self._name, number, event["digest"], event["at"], event["manifest"]))
+            self.manifests.append(manifest)
+            self.events.append(Event(event["at"], kind, number))
+            return
+        alias = str(event["alias"])
+        trail = self.aliases.get(alias, ())
+        previous = trail[-1] if trail else None
+        if kind == "promoted":
+            self.aliases[alias] = trail if previous == number else (*trail, number)
+        else:
+            self.aliases[alias] = trail[:-1]
+        self.events.append(Event(event["at"], kind, number, alias, previous, event["reason"]))
+
+
+def _parse(data: bytes) -> dict[str, Any] | None:
+    """Return an event's document, or None where the bytes are none."""
+    try:
+        document = json.loads(data)
+    except (RecursionError, ValueError):
+        return None
+    if not isinstance(document, dict) or type(document.get("protocol")) is not int:
+        return None
+    return document
+
+
+def _version(name: str, number: int, digest: str, at: dt.datetime, manifest: dict[str, Any]) -> ModelVersion:
+    fields = {key: value for key, value in manifest.items() if key != "format"}
+    return ModelVersion(name=name, number=number, digest=digest, created_at=at, **fields)
+
+
+@define(eq=False)
+class ModelRegistry:
+    """Where versions live: a directory that any number of processes share, or memory.
+
+    Parameters
+    ----------
+    store
+        A directory's path (created at the first registration), "memory://", or a `Store`.
+    formats
+        Model formats you trust beside the safe one, for writing and for loading. Pickle is one of them
+        (`formats.PickleFormat`): loading a pickle runs whatever it says.
+
+    Raises
+    ------
+    StorageError
+        When the path is a file.
+    ConfigurationError
+        For a URL that no store of this release speaks, or two formats of one name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.dummy import DummyClassifier
+    >>> model = DummyClassifier(strategy="prior").fit(np.zeros((4, 1)), [0, 0, 0, 1])
+    >>> registry = ModelRegistry("memory://")
+    >>> version = registry.register("rain", model, example={"cloud": np.zeros(2)})
+    >>> version.spec
+    'rain:1'
+    >>> _ = registry.promote(version, alias="champion", reason="first model")
+    >>> registry.load("rain@champion").predict({"cloud": [0.5]}).version
+    'rain:1'
+    """
+
+    store: Store = field(converter=open_store)
+    formats: tuple[Format, ...] = field(default=(), converter=tuple, kw_only=True)
+    _logs: dict[str, _Log] = field(init=False, factory=dict, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        names = ["skops", *(codec.name for codec in self.formats)]
+        if len(set(names)) != len(names):
+            raise ConfigurationError(f"formats={names}: each format needs a name of its own ('skops' is built in)")
+
+    # -- writing
+
+    def register(
+        self,
+        name: str,
+        model: Any,
+        *,
+        example: frames.Frame | None = None,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        now: dt.datetime | None = None,
+    ) -> ModelVersion:
+        """Store a model as the next version of `name`.
+
+        When this returns, the version is durable, and was read back, loaded, and predicted its example as before.
+
+        Parameters
+        ----------
+        name
+            Lower case letters, digits, dot, dash and underscore; at most 100 characters.
+        model
+            A `Candidate`, or any fitted model that a format can write.
+        example
+            A few rows of the model's features (the first 100 are kept): the predictions on them are stored and compared
+            at every load. A candidate brings its own.
+        metrics
+            Numbers to note; a candidate's evaluation is noted anyway.
+        params, tags
+            Plain values and texts to note.
+        now
+            When it is registered; by default the wall clock.
+
+        Raises
+        ------
+        ConfigurationError
+            When the name, the metrics or the tags are not as described, or the example is missing.
+        DataError
+            When the example has no rows or lacks a feature.
+        FormatError
+            When no format can hold the model, or the example does not survive storing.
+        StorageError
+            When the store cannot be written. Nothing is registered then.
+        """
+        log = self._log(name)
+        format, parts, notes = self._parts(model, example)
+        manifest = formats.encode(
+            {
+                **notes,
+                "format": format,
+                "metrics": {**notes["metrics"], **_numbers(metrics or {})},
+                "params": dict(params or {}),
+                "tags": _texts(tags or {}),
+                "blobs": {role: formats.digest(data) for role, data in parts.items()},
+            }
+        )
+        for data in parts.values():
+            self.store.put_new(f"blobs/{formats.digest(data)}", data)
+        at, digest = frames.utc(now), formats.digest(formats.canonical(manifest))
+        self._open(_version(name, 0, digest, at, formats.decode(manifest)), manifest)
+        number = 0
+
+        def build(log: _Log) -> dict[str, Any]:
+            nonlocal number
+            number = len(log.versions) + 1
+            return {"kind": "registered", "number": number, "digest": digest, "manifest": formats.decode(manifest)}
+
+        log.append(at, build)
+        return log.versions[number - 1]
+
+    def promote(
+        self,
+        version: ModelVersion | str,
+        *,
+        alias: str,
+        reason: str = "",
+        expect: Any = _ANY,
+        now: dt.datetime | None = None,
+    ) -> ModelVersion:
+        """Let an alias point to a version, atomically, and note why.
+
+        Parameters
+        ----------
+        version
+            The version, or "name:number".
+        alias
+            Such as "champion"; made of the same characters as a model's name.
+        reason
+            Why, in words.
+        expect
+            What the alias must point to at the moment of the change: a version, "name:number", a number, or None for
+            "nothing yet". By default anything.
+        now
+            When; by default the wall clock.
+
+        Raises
+        ------
+        AliasMoved
+            When the alias does not point to `expect`.
+        NotFound
+            When there is no such version.
+        """
+        chosen = self.get(version)
+        _check_name(alias, "alias")
+        wanted = expect if expect is _ANY or expect is None else self._number(expect, chosen.name)
+
+        def build(log: _Log) -> dict[str, Any]:
+            trail = log.aliases.get(alias, ())
+            current = trail[-1] if trail else None
+            if wanted is not _ANY and wanted != current:
+                raise AliasMoved(
+                    f"{chosen.name}@{alias} points to {_spec(chosen.name, current)}, "
+                    f"not to {_spec(chosen.name, wanted)}: somebody moved it; see history({chosen.name!r})"
+                )
+            return {"kind": "promoted", "number": chosen.number, "alias": alias, "reason": reason}
+
+        self._log(chosen.name).append(frames.utc(now), build)
+        return chosen
+
+    def rollback(self, name: str, *, alias: str, reason: str = "", now: dt.datetime | None = None) -> ModelVersion:
+        """Let an alias point to what it pointed to before, and return that version; again goes back further.
+
+        Raises
+        ------
+        NotFound
+            When the model or the alias does not exist, or the alias has pointed to one version only.
+        AliasMoved
+            When somebody moved the alias during this call.
+        """
+        log = self._known(name)
+        start = log.aliases.get(alias) or self._no_alias(log, name, alias)
+
+        def build(log: _Log) -> dict[str, Any]:
+            if log.aliases[alias] != start:
+                raise AliasMoved(f"{name}@{alias} was moved while it was rolled back; see history({name!r})")
+            if len(start) < 2:
+                raise NotFound(f"{name}@{alias} has pointed to {name}:{start[0]} only: there is nothing to go back to")
+            return {"kind": "rolled back", "number": start[-2], "alias": alias, "reason": reason}
+
+        log.append(frames.utc(now), build)
+        return log.versions[start[-2] - 1]
+
+    # -- reading
+
+    def get(self, spec: ModelVersion | str) -> ModelVersion:
+        """Return the version at "name@alias" or "name:number".
+
+        Raises
+        ------
+        NotFound
+            When there is none; the message lists what there is.
+        ConfigurationError
+            When the text is neither.
+        """
+        if isinstance(spec, ModelVersion):
+            spec = spec.spec
+        match = _SPEC.fullmatch(spec)
+        if match is None:
+            raise ConfigurationError(f"got {spec!r}; expected 'name@alias' or 'name:number'")
+        name, alias, number = match.groups()
+        log = self._known(name)
+        if number is None:
+            trail = log.aliases.get(alias) or self._no_alias(log, name, alias)
+            return log.versions[trail[-1] - 1]
+        if not 1 <= int(number) <= len(log.versions):
+            raise NotFound(f"no version {number} of {name!r}: it has 1 to {len(log.versions)}")
+        return log.versions[int(number) - 1]
+
+    def load(self, spec: ModelVersion | str) -> LoadedModel:
+        """Return the version at "name@alias" or "name:number", ready to predict.
+
+        Every stored part is compared with its digest, the model file is audited, and the model's predictions on its
+        example are compared with those stored.
+
+        Raises
+        ------
+        NotFound
+            When there is no such version.
+        IntegrityError
+            When a stored part is missing or was changed (the message names it), or the model predicts otherwise than it
+            did when it was registered.
+        UnsafeModel
+            When the model file is outside what the formats of this registry allow.
+
+        Warns
+        -----
+        EnvironmentMismatch
+            When packages have other versions than at the training.
+        """
+        version = self.get(spec)
+        changed = _changed_packages(version.lineage)
+        if changed:
+            message = f"{version.spec} was trained with other packages ({changed}): its predictions may differ"
+            warnings.warn(EnvironmentMismatch(message), stacklevel=2)
+        return self._open(version, self._log(version.name).manifests[version.number - 1])
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """Return the versions of a model, oldest first.
+
+        Raises
+        ------
+        NotFound
+            When there is no such model.
+        """
+        return list(self._known(name).versions)
+
+    def history(self, name: str) -> HistoryReport:
+        """Return what happened to a model: registrations, promotions and rollbacks.
+
+        Raises
+        ------
+        NotFound
+            When there is no such model.
+        """
+        return HistoryReport(name, tuple(self._known(name).events))
+
+    def models(self) -> list[str]:
+        """Return the names of all models."""
+        keys = (_EVENT.fullmatch(key) for key in self.store.list("log/"))
+        names = sorted({match[1] for match in keys if match and _NAME.fullmatch(match[1])})
+        return [name for name in names if self._log(name).refresh() and self._log(name).versions]
+
+    def head(self, name: str) -> int:
+        """Return a number that grows with each event of a model, 0 before the first; it costs one look at the store."""
+        return self._log(name).refresh()
+
+    def verify(self) -> VerifyReport:
+        """Look at every event and every blob.
+
+        Returns
+        -------
+        VerifyReport
+            Broken chains, changed or missing blobs; and, as harmless, torn or foreign files and leftovers.
+        """
+        keys = self.store.list("")
+        names = sorted({match[1] for key in keys if (match := _EVENT.fullmatch(key)) and _NAME.fullmatch(match[1])})
+        logs = {name: _Log(self.store, name) for name in names}
+        findings = [finding for name, log in logs.items() for finding in _verify_log(log, name, keys)]
+        used = {sha for log in logs.values() for version in log.versions for sha in version.blobs.values()}
+        findings += self._verify_blobs(used, keys)
+        findings += [Finding(key, "not a file of the registry", True) for key in keys if not _is_own(key)]
+        leftover = "left by a write that was interrupted, or is under way"
+        findings += [Finding(key, leftover, True) for key in self.store.list("tmp/")]
+        n_events, n_blobs = sum(len(log.events) for log in logs.values()), sum(key.startswith("blobs/") for key in keys)
+        return VerifyReport(len(logs), n_events, n_blobs, tuple(sorted(findings, key=lambda f: (f.harmless, f.key))))
+
+    # -- parts
+
+    def _log(self, name: str) -> _Log:
+        return self._logs.setdefault(_check_name(name, "name"), _Log(self.store, name))
+
+    def _known(self, name: str) -> _Log:
+        log = self._log(name)
+        log.refresh()
+        if not log.versions:
+            raise NotFound(f"no model {name!r}: the registry holds {self.models()}")
+        return log
+
+    def _no_alias(self, log: _Log, name: str, alias: str) -> tuple[int, ...]:
+        raise NotFound(
+            f"no alias {alias!r} of {name!r}: it has {sorted(log.aliases)}; "
+            f"registry.promote(version, alias={alias!r}, reason=...) makes one"
+        )
+
+    def _number(self, expect: Any, name: str) -> int:
+        if isinstance(expect, int) and not isinstance(expect, bool):
+            return expect
+        version = self.get(expect)
+        if version.name != name:
+            raise ConfigurationError(f"expect={version.spec!r} is a version of another model than {name!r}")
+        return version.number
+
+    def _parts(self, model: Any, example: frames.Frame | None) -> tuple[str, dict[str, bytes], dict[str, Any]]:
+        """Return the format's name, the stored parts by role, and what the manifest notes about them."""
+        candidate = model if isinstance(model, Candidate) else None
+        if candidate is not None:
+            example = candidate.example if example is None else example
+        if example is None:
+            raise ConfigurationError("example is missing: give a few rows of the model's features (example=X.head())")
+        features = candidate.features if candidate else tuple(frames.names(example))
+        fitted = candidate.model if candidate else model
+        rows = np.arange(min(frames.n_rows(example), _EXAMPLE_ROWS))
+        example = frames.take(frames.select(example, features), rows)
+        format, data = formats.dump_model(fitted, self.formats)
+        parts = {"model": data, "example": _dump_example(example, predict(fitted, example, features))}
+        notes: dict[str, Any] = {"features": features, "target": None, "time": None, "metrics": {}}
+        if candidate is None:
+            return format, parts, {**notes, "lineage": lineage.capture(model=fitted)}
+        parts |= {role: _dump(getattr(candidate, role)) for role in ("schema", "profile", "reference", "evaluation")}
+        notes |= {"target": candidate.target, "time": candidate.time, "metrics": _numbers(candidate.evaluation.metrics)}
+        return format, parts, {**notes, "lineage": candidate.lineage}
+
+    def _open(self, version: ModelVersion, manifest: dict[str, Any]) -> LoadedModel:
+        """Read, check and rebuild every part of a version."""
+        if formats.digest(formats.canonical(manifest)) != version.digest:
+            raise IntegrityError(f"the manifest of {version.spec} does not match its digest")
+        data = {role: self._blob(sha, f"{role} of {version.spec}") for role, sha in version.blobs.items()}
+        model = formats.load_model(manifest["format"], data.pop("model"), codecs=self.formats)
+        example, expected = _load_example(data.pop("example"))
+        others = {role: _load(part, f"{role} of {version.spec}") for role, part in data.items()}
+        loaded = LoadedModel(
+            model=model,
+            version=version,
+            features=tuple(version.features),
+            example=example,
+            target=version.target,
+            time=version.time,
+            **others,
+        )
+        _compare(expected, loaded)
+        return loaded
+
+    def _blob(self, sha: str, what: str) -> bytes:
+        key = f"blobs/{sha}"
+        if not _BLOB.fullmatch(key):
+            raise IntegrityError(f"the {what} is named {sha!r:.80}; expected a sha256")
+        try:
+            data = self.store.get(key)
+        except NotFound:
+            raise IntegrityError(f"{key} (the {what}) is missing") from None
+        if formats.digest(data) != sha:
+            raise IntegrityError(f"{key} (the {what}) was changed: its bytes do not match its digest")
+        return data
+
+    def _verify_blobs(self, used: set[str], keys: list[str]) -> Iterator[Finding]:
+        present = {match[1] for key in keys if (match := _BLOB.fullmatch(key))}
+        for sha in sorted(used | present):
+            if sha not in present:
+                yield Finding(f"blobs/{sha}", "is missing, and a version needs it")
+            elif formats.digest(self.store.get(f"blobs/{sha}")) != sha:
+                yield Finding(f"blobs/{sha}", "was changed: its bytes do not match its digest", sha not in used)
+            elif sha not in used:
+                yield Finding(f"blobs/{sha}", "belongs to no version: its registration did not finish", True)
+
+
+def _check_name(name: str, what: str) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{what}={name!r}: expected 1 to 100 of the characters a-z, 0-9, '.', '_', '-', the first a letter or digit"
+        )
+    return name
+
+
+def _spec(name: str, number: Any) -> str:
+    return "nothing" if number is None else f"{name}:{number}"
+
+
+def _numbers(metrics: Mapping[str, float]) -> dict[str, float]:
+    for name, value in metrics.items():
+        if not isinstance(name, str) or isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise ConfigurationError(f"metrics[{name!r}]={value!r}: expected a number under a name")
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _texts(tags: Mapping[str, str]) -> dict[str, str]:
+    for name, value in tags.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ConfigurationError(f"tags[{name!r}]={value!r}: expected text under a name")
+    return dict(tags)
+
+
+def _is_own(key: str) -> bool:
+    return bool(_EVENT.fullmatch(key) or _BLOB.fullmatch(key))
+
+
+def _verify_log(log: _Log, name: str, keys: list[str]) -> Iterable[Finding]:
+    try:
+        log.refresh()
+    except MlopskitError as error:
+        yield Finding(log.key(log.head + 1), str(error))
+    for key, message in log.ignored.items():
+        yield Finding(key, message, True)
+    for version, manifest in zip(log.versions, log.manifests, strict=True):
+        if formats.digest(formats.canonical(manifest)) != version.digest:
+            yield Finding(version.spec, "its manifest does not match its digest")
+    numbers = {int(match[2]): key for key in keys if (match := _EVENT.fullmatch(key)) and match[1] == name}
+    for number, key in numbers.items():
+        if number > log.head + 1:
+            yield Finding(key, f"cannot be reached: {log.key(log.head + 1)} is missing or broken")
+
+
+def _changed_packages(then: lineage.Lineage) -> str:
+    """Return, in words, which packages differ from a lineage's; mlopskit itself does not count."""
+    noted = {name: version for name, version in then.packages.items() if name != "mlopskit"}
+    here = lineage.versions(noted)
+    changed = [f"{name} {old}, here {here.get(name, 'absent')}" for name, old in noted.items() if here.get(name) != old]
+    return "; ".join(changed)
+
+
+def _dump(value: Any) -> bytes:
+    return formats.canonical({"protocol": formats.PROTOCOL, "value": formats.encode(value)})
+
+
+def _load(data: bytes, what: str) -> Any:
+    document = _parse(data)
+    if document is None or document["protocol"] > formats.PROTOCOL:
+        raise FormatError(f"the {what} was not written by this release or an older one: upgrade mlopskit")
+    return formats.decode(document.get("value"))
+
+
+def _dump_example(example: frames.Frame, answer: Predictions) -> bytes:
+    values = answer.values if answer.values.dtype.kind in "biuf" else answer.values.tolist()
+    return _dump({"frame": frames.pack(example), "values": values, "scores": answer.scores})
+
+
+def _load_example(data: bytes) -> tuple[frames.Frame, Predictions]:
+    stored = _load(data, "example")
+    return frames.unpack(stored["frame"]), Predictions(np.asarray(stored["values"]), stored["scores"])
+
+
+def _compare(expected: Predictions, loaded: LoadedModel) -> None:
+    """Refuse a model that does not predict its example as it did when it was registered."""
+    got = loaded.predict(loaded.example)
+    if not _agree(expected.values, got.values) or not _agree(expected.scores, got.scores):
+        changed = _changed_packages(loaded.version.lineage)
+        raise IntegrityError(
+            f"{loaded.version.spec} predicts its example otherwise than when it was registered"
+            + (f"; packages differ: {changed}" if changed else "")
+        )
+
+
+def _agree(expected: Any, got: Any) -> bool:
+    if expected is None or got is None:
+        return expected is got
+    if expected.shape != got.shape:
+        return False
+    if expected.dtype.kind == "f" and got.dtype.kind == "f":
+        return bool(np.allclose(got, expected, rtol=1e-9, atol=1e-12, equal_nan=True))
+    return bool((expected == got).all())
