@@ -278,6 +278,42 @@ def test_fingerprints_of_parts_add_up(values, cut):
     assert whole == "".join(f"{a:016x}" for a in added)
 
 
+PACKED = pd.DataFrame(
+    {
+        "i": [1, 2],
+        "n": pd.array([1, None], dtype="Int64"),
+        "f": [0.5, np.nan],
+        "s": pd.Series(["x", None], dtype="str"),
+        "o": pd.Series(["x", None], dtype=object),
+        "b": [True, False],
+        "c": pd.Categorical(["lo", None], categories=["lo", "hi"], ordered=True),
+        "t": pd.to_datetime(["2020-01-01", None]),
+        "z": pd.to_datetime(["2020-01-01", None]).tz_localize("Europe/Berlin"),
+        "d": pd.to_timedelta(["1D", None]),
+    }
+)
+
+
+def test_a_packed_frame_comes_back_equal():
+    """pack takes a frame apart into plain values, unpack rebuilds it with dtypes, levels and zones."""
+    pd.testing.assert_frame_equal(frames.unpack(frames.pack(PACKED)), PACKED)
+
+
+def test_frames_go_one_below_the_other():
+    """concat goes by column name, keeps the first frame's order, and refuses nothing at all."""
+    joined = frames.concat([pd.DataFrame({"a": [1], "b": ["x"]}, index=[9]), pl.DataFrame({"b": ["y"], "a": [2]})])
+    assert joined.to_dict("list") == {"a": [1, 2], "b": ["x", "y"]}
+    assert joined.index.tolist() == [0, 1]
+    with pytest.raises(DataError, match="at least one"):
+        frames.concat([])
+
+
+def test_what_narwhals_cannot_read_is_refused():
+    """A pyarrow RecordBatch is no frame here; the error names its type."""
+    with pytest.raises(DataError, match="RecordBatch"):
+        frames.n_rows(pa.record_batch({"a": [1]}))
+
+
 def test_groups_go_by_first_appearance():
     """Each key comes once, with the positions of its rows."""
     found = [(k, p.tolist()) for k, p in frames.groups(pd.Series([2, 1, 2], index=[9, 9, 9]))]
