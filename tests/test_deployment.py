@@ -221,7 +221,9 @@ class TestReload:
         registry.promote("line:2", alias="champion", reason="better")
         with pytest.warns(ReloadFailed, match=r"line:1 keeps serving.*line@champion.*cannot be loaded"):
             assert live.predict(ROWS).version == "line:1"
-        assert live.predict(ROWS).version == "line:1"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert live.predict(ROWS).version == "line:1"
         with pytest.warns(ReloadFailed):
             assert live.refresh() is False
         registry.promote("line:3", alias="champion", reason="whole")
@@ -282,6 +284,12 @@ class TestShadow:
         assert shadow["version"].unique().tolist() == ["line:3"]
         np.testing.assert_allclose(shadow["value"], [0, 3, 6, 9], atol=1e-9)
         pd.testing.assert_frame_equal(champion[["id", "at", "time"]], shadow[["id", "at", "time"]])
+
+    def test_shares_the_ids_that_the_log_made(self, registry, log):
+        """Without ids from outside, champion and shadow still answer under the same ones."""
+        answer = Deployment(registry, "line", shadow="line:3", log=log).predict(ROWS)
+        log.record_labels(answer.ids, [1, 2, 3, 4])
+        assert log.labelled()["id"].tolist() == log.labelled(role="shadow")["id"].tolist() == list(answer.ids)
 
     def test_an_alias_may_come_later_and_move(self, registry, log):
         """A missing alias is no shadow; once it exists, the shadow answers from the next batch on."""

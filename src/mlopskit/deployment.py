@@ -44,8 +44,8 @@ class Deployment:
         The alias to follow.
     shadow
         An alias of the same model, or a version as "name:number", that answers the same rows for the log only. An alias
-        that does not exist (yet) means no shadow; one that cannot be loaded is tried again when the model's history moves
-        or `refresh` is called.
+        that does not exist (yet) means no shadow; one that cannot be loaded is tried again when the model's history
+        moves or `refresh` is called.
     log
         Where predictions are written before they are returned; None writes nothing.
 
