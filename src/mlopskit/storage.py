@@ -100,7 +100,9 @@ class MemoryStore(Store):
     def put_new(self, key: str, data: bytes) -> bool:
         """See `Store.put_new`."""
         with self._mutex:
-            return self._data.setdefault(check_key(key), copy := bytes(bytearray(data))) is copy
+            created = check_key(key) not in self._data
+            self._data.setdefault(key, bytes(data))
+        return created
 
     def get(self, key: str) -> bytes:
         """See `Store.get`."""

@@ -1,0 +1,234 @@
+"""Stores: exclusive, durable, never torn; on a directory, in memory, and where hard links do not exist."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlopskit.errors import ConfigurationError, NotFound, StorageError
+from mlopskit.storage import DirectoryStore, MemoryStore, Store, check_key, is_key, open_store
+
+
+def refuse_links(source: object, target: object) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.fixture(params=["memory", "directory", "no hard links"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "no hard links":
+        monkeypatch.setattr(os, "link", refuse_links)
+    return DirectoryStore(tmp_path / "store")
+
+
+class TestEveryStore:
+    def test_returns_what_was_put(self, store: Store) -> None:
+        """Bytes come back as they were, the empty ones too."""
+        assert store.put_new("a/b", b"\x00one")
+        assert store.put_new("a/empty", b"")
+        assert not store.put_new("a/empty", b"")
+        assert store.get("a/b") == b"\x00one"
+        assert store.get("a/empty") == b""
+
+    def test_creates_once(self, store: Store) -> None:
+        """A second put of a key changes nothing and says so, even with equal bytes."""
+        assert store.put_new("log/m/00000001.json", b"one")
+        assert not store.put_new("log/m/00000001.json", b"two")
+        assert not store.put_new("log/m/00000001.json", b"one")
+        assert store.get("log/m/00000001.json") == b"one"
+        assert store.list("tmp/") == []
+
+    def test_missing_key(self, store: Store) -> None:
+        """A key that was never put is named in the error; so is one whose parent is itself a key."""
+        store.put_new("a", b"")
+        for key in ("b", "a/b"):
+            with pytest.raises(NotFound, match=f"'{key}'"):
+                store.get(key)
+
+    def test_lists_by_prefix(self, store: Store) -> None:
+        """Keys come sorted; the prefix of one model does not match another's whose name begins alike."""
+        for key in ("log/m/2", "log/m/1", "log/mm/1", "blobs/x"):
+            store.put_new(key, b"")
+        assert store.list("log/m/") == ["log/m/1", "log/m/2"]
+        assert store.list("") == ["blobs/x", "log/m/1", "log/m/2", "log/mm/1"]
+        assert store.list("nothing/") == []
+
+    def test_deletes(self, store: Store) -> None:
+        """A deleted key is gone and may be created again; deleting what is not there does nothing."""
+        store.put_new("a/b", b"one")
+        store.delete("a/b")
+        store.delete("a/b")
+        assert store.list("") == []
+        assert store.put_new("a/b", b"two")
+        assert store.get("a/b") == b"two"
+
+    @pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", ".hidden", "a b", "a\n", "ä"])
+    def test_refuses_keys_that_could_lead_elsewhere(self, store: Store, key: str) -> None:
+        """No method takes a key with an empty segment, a leading dot or slash, or other characters."""
+        for use in (lambda: store.put_new(key, b""), lambda: store.get(key), lambda: store.delete(key)):
+            with pytest.raises(ConfigurationError, match="key="):
+                use()
+
+    def test_one_of_many_threads_wins(self, store: Store) -> None:
+        """Of 16 threads that create one key, exactly one is told that it did, and its bytes are there."""
+        barrier, won = threading.Barrier(16), []
+
+        def put(i: int) -> None:
+            barrier.wait()
+            if store.put_new("race/1", str(i).encode()):
+                won.append(i)
+
+        threads = [threading.Thread(target=put, args=(i,)) for i in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1
+        assert store.get("race/1") == str(won[0]).encode()
+
+
+def put_many(path: str, who: int, without_links: bool, results: multiprocessing.Queue[list[int]]) -> None:
+    if without_links:
+        os.link = refuse_links
+    store = DirectoryStore(path)
+    results.put([i for i in range(50) if store.put_new(f"race/{i}", f"{who} {i}".encode() * 1000)])
+
+
+@pytest.mark.parametrize("without_links", [False, True])
+def test_processes_share_a_directory(tmp_path: Path, without_links: bool) -> None:
+    """Four processes create the same 50 keys: each is created by exactly one, whole, and nothing is left over."""
+    context = multiprocessing.get_context("spawn")
+    results: multiprocessing.Queue[list[int]] = context.Queue()
+    path = str(tmp_path / "store")
+    workers = [context.Process(target=put_many, args=(path, w, without_links, results)) for w in range(4)]
+    for worker in workers:
+        worker.start()
+    won = [results.get(timeout=60) for _ in workers]
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert sorted(i for winner in won for i in winner) == list(range(50))
+    store = DirectoryStore(path)
+    for i in range(50):
+        data = store.get(f"race/{i}")
+        assert data == data[: len(data) // 1000] * 1000
+    assert store.list("tmp/") == []
+
+
+@given(st.text(max_size=20))
+def test_a_key_stays_inside(text: str) -> None:
+    """Whatever text is a key, its path stays below the root."""
+    if is_key(text):
+        root = Path("/root-of-a-store")
+        assert root in Path(os.path.normpath(root / check_key(text))).parents
+
+
+def test_a_file_is_no_registry(tmp_path: Path) -> None:
+    """A path that is a file is refused with a message that says what to do."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"is a file; expected a directory: choose another path"):
+        open_store(tmp_path / "file")
+
+
+def test_opening_writes_nothing(tmp_path: Path) -> None:
+    """A directory appears at the first write, not when it is opened or listed."""
+    store = DirectoryStore(tmp_path / "deep" / "store")
+    assert store.list("log/") == []
+    assert not (tmp_path / "deep").exists()
+    store.put_new("a", b"")
+    assert repr(store) == str(tmp_path / "deep" / "store")
+
+
+def test_temporary_files_are_their_own_listing(tmp_path: Path) -> None:
+    """A leftover of an interrupted write appears under tmp/ only, and can be deleted; nobody can put there."""
+    store = DirectoryStore(tmp_path)
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp" / "abc").write_bytes(b"half")
+    assert store.list("") == []
+    assert store.list("tmp/") == ["tmp/abc"]
+    store.delete("tmp/abc")
+    assert store.list("tmp/") == []
+    with pytest.raises(ConfigurationError, match="reserved"):
+        store.put_new("tmp/abc", b"")
+
+
+@pytest.mark.parametrize("call", ["fsync", "link", "mkdir"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_a_failing_disk_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int) -> None:
+    """When a system call fails, the error says so, names the key, and the store is as before."""
+    store = DirectoryStore(tmp_path)
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(StorageError, match="cannot write 'blobs/a'"):
+            store.put_new("blobs/a", b"one")
+    assert store.list("") == []
+    assert store.list("tmp/") == []
+    assert store.put_new("blobs/a", b"one")
+
+
+def test_a_failing_rename_creates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without hard links too, an error leaves neither the key nor a leftover."""
+    store = DirectoryStore(tmp_path)
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if target.name == "a":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", refuse_links)
+        patch.setattr(Path, "rename", fail)
+        with pytest.raises(StorageError, match="cannot write 'blobs/a'"):
+            store.put_new("blobs/a", b"one")
+    assert store.list("") == store.list("tmp/") == []
+
+
+def test_unreadable_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in reading or deleting names the key; it is not taken for a missing key."""
+    store = DirectoryStore(tmp_path)
+    store.put_new("blobs/a", b"one")
+
+    def fail(*args: object, **kwargs: object) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr(Path, "unlink", fail)
+    with pytest.raises(StorageError, match="cannot read 'blobs/a'"):
+        store.get("blobs/a")
+    with pytest.raises(StorageError, match="cannot delete 'blobs/a'"):
+        store.delete("blobs/a")
+
+
+def test_the_file_is_flushed_before_its_name_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """fsync of the file comes before the link, fsync of the directory after it."""
+    calls: list[str] = []
+    fsync, link = os.fsync, os.link
+    monkeypatch.setattr(os, "fsync", lambda fd: (calls.append("fsync"), fsync(fd))[1])
+    monkeypatch.setattr(os, "link", lambda a, b: (calls.append("link"), link(a, b))[1])
+    store = DirectoryStore(tmp_path)
+    store.put_new("a/first", b"")
+    calls.clear()
+    store.put_new("a/b", b"one")
+    assert calls == ["fsync", "link", "fsync"]
+
+
+def test_urls() -> None:
+    """memory:// is a new store each time; a scheme nobody speaks is refused by name; a store is taken as it is."""
+    assert isinstance(open_store("memory://"), MemoryStore)
+    with pytest.raises(ConfigurationError, match=r"no store speaks 's3://'"):
+        open_store("s3://bucket/prefix")
+    own = MemoryStore()
+    assert open_store(own) is own
