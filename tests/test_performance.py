@@ -81,7 +81,9 @@ def test_loss_agrees_with_scikit_learn():
     error = PerformanceMonitor("accuracy").fit(y, (p > 0.5).astype(int), batch=batch)
     y, p = rows(rng)
     label = (p > 0.5).astype(int)
-    assert error.update(y, label).loss == pytest.approx(zero_one_loss(y, label), abs=1e-12)
+    report = error.update(y, label)
+    assert report.loss == pytest.approx(zero_one_loss(y, label), abs=1e-12)
+    assert (report.metric, report.note) == ("zero_one_loss", "")
     absolute = PerformanceMonitor("neg_mean_absolute_error", bound=5.0).fit(
         rng.normal(size=400), np.zeros(400), batch=np.repeat(np.arange(20), 20)
     )
@@ -97,6 +99,8 @@ def test_one_wild_row_is_cut_at_the_bound():
     monitor = PerformanceMonitor("mean_absolute_error", bound=5.0)
     monitor.fit(rng.normal(size=400), np.zeros(400), batch=np.repeat(np.arange(20), 20))
     assert monitor.update([0.0, 1e12], [0.0, 0.0]).loss == 2.5
+    with pytest.raises(DataError, match="1 losses are not finite"):
+        monitor.update([0.0, float("inf")], [0.0, 0.0])
 
 
 def test_evidence_is_the_stated_formula():
@@ -391,6 +395,9 @@ def test_a_reference_without_spread_is_not_taken_for_certain():
     assert not monitor.update([1], [0]).alarm
     assert monitor.resolution().rows == ()
     assert monitor.state.autocorrelation == 0
+    sizes = np.repeat(np.arange(40), np.arange(1, 41))  # means of .3 over 1 to 40 rows differ by rounding alone
+    same = PerformanceMonitor("brier_score_loss").fit(np.zeros(820, int), np.full(820, 0.3), batch=sizes)
+    assert same.state.upper == pytest.approx(0.09 + 0.91 * (1 - 0.05 ** (1 / 40)))
 
 
 def test_labels_of_one_class_are_fine():
@@ -400,11 +407,32 @@ def test_labels_of_one_class_are_fine():
     assert monitor.update([0], [0.5]).n_rows == 1
 
 
+def test_labels_may_be_text_or_more_than_two_classes():
+    """Classes are learnt from the reference, so that a batch may lack one; an unknown label is refused."""
+    rng = np.random.default_rng(12)
+    y, p, batch = reference(rng, n_batches=20, n=50)
+    text = np.where(y == 1, "yes", "no")
+    numbers, words = PerformanceMonitor().fit(y, p, batch=batch), PerformanceMonitor().fit(text, p, batch=batch)
+    assert words.state.upper == numbers.state.upper
+    words = PerformanceMonitor.from_json(words.to_json())
+    assert words.update(["yes", "yes"], [0.9, 0.8]).loss == numbers.update([1, 1], [0.9, 0.8]).loss
+    with pytest.raises(DataError, match=r"y_true holds \['maybe'\]; the reference knows \['no', 'yes'\]"):
+        words.update(["maybe"], [0.5])
+    with pytest.raises(DataError, match="the reference knows"):
+        numbers.update([2], [0.5])
+    scores = rng.dirichlet(np.ones(3), size=1000)
+    drawn = np.array([rng.choice(["a", "b", "c"], p=row) for row in scores])
+    three = PerformanceMonitor().fit(drawn, scores, batch=batch)
+    report = three.update(["c", "a"], [[0.1, 0.1, 0.8], [0.5, 0.2, 0.3]])
+    assert report.loss == pytest.approx(-(math.log(0.8) + math.log(0.5)) / 2)
+
+
 @pytest.mark.parametrize(
     ("y_true", "y_pred"),
     [
         ([], []),
         ([1, 0], [0.5]),
+        ([1, "a"], [0.5, 0.5]),
         ([1, None], [0.5, 0.5]),
         ([1, float("nan")], [0.5, 0.5]),
         ([1, 0], [0.5, float("nan")]),
@@ -425,7 +453,7 @@ def test_bad_batches_are_refused_and_change_nothing(y_true, y_pred):
 def test_missing_values_are_counted_in_the_message():
     """The message says how many labels are missing."""
     monitor, _ = fitted()
-    with pytest.raises(DataError, match="2"):
+    with pytest.raises(DataError, match="2 of 3 values of y_true are missing"):
         monitor.update([1, None, None], [0.5, 0.5, 0.5])
 
 

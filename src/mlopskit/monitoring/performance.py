@@ -59,6 +59,8 @@ class PerformanceState:
         The upper bound U of the reference's mean loss.
     n_reference
         Batches of the reference.
+    classes
+        The classes of the reference's labels in order; none where the metric takes no probabilities.
     log_m
         Logarithms of the eight e-SR processes, one for each stake.
     n_batches
@@ -73,6 +75,7 @@ class PerformanceState:
     autocorrelation: float
     upper: float
     n_reference: int
+    classes: tuple[Any, ...] = ()
     log_m: tuple[float, ...] = _NOTHING
     n_batches: int = 0
     episodes: Episodes = field(factory=Episodes)
@@ -208,8 +211,8 @@ class PerformanceMonitor:
     Parameters
     ----------
     metric
-        Name of a loss with a value for each row: a proper score ("log_loss", the default, or "brier_score_loss") for
-        probabilities. The 0/1 error can rank a stale model above a fresh one, a proper score does not.
+        Name of a metric with a loss for each row (`mlopskit.metrics`): a proper score ("log_loss", the default, or
+        "brier_score_loss") for probabilities. The 0/1 error can rank a stale model above a fresh one.
     tolerance
         Extra mean loss that is accepted, in units of the loss, >= 0.
     false_alarm_every
@@ -271,7 +274,9 @@ class PerformanceMonitor:
             raise ConfigurationError(f"tolerance={self.tolerance!r}: expected a loss of at least 0")
         if not 0 < self.clip < 0.5:
             raise ConfigurationError(f"clip={self.clip!r}: expected a probability above 0 and below 0.5")
-        self._range  # noqa: B018 - a metric that cannot work is refused now, not at the first batch
+        if not self._metric.has_losses:
+            raise ConfigurationError(f"metric={self.metric!r} has no loss for a single row: log_loss has one")
+        self._largest  # noqa: B018 - a bound that cannot work is refused now, not at the first batch
         self._dial  # noqa: B018
         if self.state is not None and self.state.config != self._config():
             raise StateMismatch(
@@ -284,24 +289,28 @@ class PerformanceMonitor:
         return Dial.of(self.false_alarm_every, self.alpha, self.horizon)
 
     @property
-    def _range(self) -> tuple[float, float]:
-        """The smallest and the largest loss of a row."""
-        low, high = metrics.metric(self.metric).bounds(clip=self.clip)
-        if math.isfinite(high) and self.bound is not None:
-            raise ConfigurationError(
-                f"bound={self.bound!r}: a row's {self.metric} is at most {high:.4g}, leave bound out"
-            )
-        if math.isinf(high) and not (self.bound is not None and 0 < self.bound < math.inf):
-            raise ConfigurationError(
-                f"bound={self.bound!r}: a row's {self.metric} has no upper limit, give the loss where it is cut"
-            )
-        return low, high if self.bound is None else float(self.bound)
+    def _metric(self) -> metrics.Metric:
+        return metrics.metric(self.metric)
+
+    @property
+    def _largest(self) -> float:
+        """The largest loss of a row; the smallest is 0."""
+        name, (_, high) = self._metric.loss_name, self._metric.bounds(clip=self.clip)
+        if self.bound is None and math.isinf(high):
+            raise ConfigurationError(f"bound=None: a row's {name} has no largest value, give the loss where it is cut")
+        if self.bound is None:
+            return high
+        if math.isfinite(high):
+            raise ConfigurationError(f"bound={self.bound!r}: a row's {name} is at most {high:.4g}, leave bound out")
+        if not 0 < self.bound < math.inf:
+            raise ConfigurationError(f"bound={self.bound!r}: expected a loss above 0")
+        return float(self.bound)
 
     def _config(self) -> str:
         return formats.config_hash(
             {
                 "monitor": "performance",
-                "metric": metrics.metric(self.metric).name,
+                "metric": self._metric.name,
                 "tolerance": self.tolerance,
                 "limit": self._dial.limit,
                 "clip": self.clip,
@@ -391,7 +400,7 @@ class PerformanceMonitor:
         """
         state = self._fitted()
         name = state.episodes.next_id(None if batch_id is None else frames.key(batch_id))
-        losses = self._losses(y_true, y_pred)
+        losses = self._losses(y_true, y_pred, state.classes)
         self.state, report = self._step(state, name, float(losses.mean()), len(losses))
         return report
 
@@ -409,13 +418,14 @@ class PerformanceMonitor:
         """
         state, log_limit = self._fitted(), math.log(self._dial.limit)
         limit = state.upper + self.tolerance
-        above = limit - self._range[0]
         rows = tuple(
-            (r, r * state.sd, math.ceil(max(2 * log_limit / r**2, log_limit / math.log1p(r * state.sd / above))))
+            (r, r * state.sd, math.ceil(max(2 * log_limit / r**2, log_limit / math.log1p(r * state.sd / limit))))
             for r in _EXCESSES
-            if limit + r * state.sd <= self._range[1] and state.sd > 0
+            if limit + r * state.sd <= self._largest and state.sd > 0
         )
-        return Resolution(self.metric, state.n_reference, state.mean, state.sd, state.autocorrelation, limit, rows)
+        return Resolution(
+            self._metric.loss_name, state.n_reference, state.mean, state.sd, state.autocorrelation, limit, rows
+        )
 
     def to_json(self) -> str:
         """Return configuration and state as JSON."""
@@ -439,14 +449,32 @@ class PerformanceMonitor:
             raise NotFittedError.of(self)
         return self.state
 
-    def _losses(self, y_true: Any, y_pred: Any) -> NDArray[np.float64]:
-        losses = metrics.metric(self.metric).losses(y_true, y_pred, clip=self.clip)
+    def _losses(self, y_true: Any, y_pred: Any, classes: tuple[Any, ...]) -> NDArray[np.float64]:
+        unknown = [label for label in self._classes(y_true) if label not in classes]
+        if unknown:
+            raise DataError(f"y_true holds {unknown[:5]}; the reference knows {list(classes)}")
+        losses = self._metric.losses(y_true, y_pred, clip=self.clip, classes=classes or None)
         if not len(losses):
             raise DataError("the batch is empty: send at least one labelled row")
-        return np.minimum(losses, self._range[1])
+        if not np.isfinite(losses).all():
+            raise DataError(
+                f"{int((~np.isfinite(losses)).sum())} losses are not finite: expected finite labels and values"
+            )
+        return np.minimum(losses, self._largest)
+
+    def _classes(self, y_true: Any) -> tuple[Any, ...]:
+        """Return the classes of the labels in order; none where the metric takes no probabilities."""
+        if self._metric.needs != "scores":
+            return ()
+        try:
+            found = np.unique(metrics.read(y_true, "y_true")).tolist()
+        except TypeError as error:
+            raise DataError(f"y_true mixes types: {error}") from error
+        return (0, 1) if set(found) <= {0, 1} else tuple(found)
 
     def _learnt(self, y_true: Any, y_pred: Any, batch: Any) -> PerformanceState:
-        losses = self._losses(y_true, y_pred)
+        classes = self._classes(y_true)
+        losses = self._losses(y_true, y_pred, classes)
         groups = list(frames.groups(batch))
         n_keys = sum(len(rows) for _, rows in groups)
         if n_keys != len(losses):
@@ -463,6 +491,7 @@ class PerformanceMonitor:
             autocorrelation=measured.autocorrelation,
             upper=upper,
             n_reference=len(means),
+            classes=classes,
             episodes=Episodes(seen=tuple(key for key, _ in groups)),
         )
 
@@ -475,8 +504,8 @@ class PerformanceMonitor:
         if len(means) < 4:
             raise DataError(f"the reference has {len(means)} batches: at least 4 are needed, 20 or more advised")
         upper = upper_mean_bound(means, 1 - DELTA).upper
-        high = self._range[1]
-        if np.ptp(means) == 0:
+        high = self._largest
+        if np.ptp(means) <= 1e-12 * high:
             upper += (high - upper) * (1 - DELTA ** (1 / len(means)))
         if upper + self.tolerance >= high:
             raise DataError(
@@ -489,9 +518,8 @@ class PerformanceMonitor:
     def _step(
         self, state: PerformanceState, batch_id: str, loss: float, n_rows: int
     ) -> tuple[PerformanceState, PerformanceReport]:
-        low, high = self._range
         limit = state.upper + self.tolerance
-        log_e = log_mean_bets((loss - low) / (high - low), (limit - low) / (high - low))
+        log_e = log_mean_bets(loss / self._largest, limit / self._largest)
         log_m = log_shiryaev_roberts(np.array(state.log_m), log_e)
         evidence = Evidence(
             log_value=float(log_mean_exp(log_m)),
@@ -499,12 +527,12 @@ class PerformanceMonitor:
             n_batches=state.n_batches + 1,
             promise=f"{self._dial.promise} + {DELTA:g}",
         )
-        reason = f"{self.metric} {loss:.4g}, accepted {limit:.4g}"
+        reason = f"{self._metric.loss_name} {loss:.4g}, accepted {limit:.4g}"
         episodes, alarm = state.episodes.step(batch_id, over_limit=evidence.exceeded, reason=reason)
         new = evolve(state, log_m=tuple(log_m.tolist()), n_batches=evidence.n_batches, episodes=episodes)
         report = PerformanceReport(
             batch_id=batch_id,
-            metric=self.metric,
+            metric=self._metric.loss_name,
             n_rows=n_rows,
             loss=loss,
             limit=limit,
@@ -519,7 +547,7 @@ class PerformanceMonitor:
     def _note(self) -> str:
         if self.bound is not None:
             return f"losses of single rows are cut at {self.bound:g}"
-        if metrics.metric(self.metric).name == "neg_log_loss":
+        if self._metric.loss_name == "log_loss":
             return f"probabilities are clipped to [{self.clip:g}, {1 - self.clip:g}]"
         return ""
 
