@@ -42,7 +42,9 @@ class Report(ABC):
     def _repr_html_(self) -> str:
         from mlopskit.display.html import page
 
-        return page(title=type(self).__name__, text=str(self), table=self.to_frame().to_dict(orient="records"))
+        frame = self.to_frame()
+        table = [dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False)]
+        return page(title=type(self).__name__, text=str(self), table=table)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the report's bars on a matplotlib axes and return it.

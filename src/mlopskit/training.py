@@ -1,7 +1,7 @@
 """From data to a candidate: a model with honest scores, and everything needed to serve and watch it later.
 
-Honest means: scored out of fold, with every time stamp whole on one side of a split and a gap for labels that come late,
-and with intervals that count days, not rows, because the rows of one day are not independent.
+Honest means: scored out of fold, with every time stamp whole on one side of a split and a gap for labels that come
+late, and with intervals that count days, not rows, because the rows of one day are not independent.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class TimeSplit:
         """Return the number of folds, as scikit-learn asks for it."""
         return self.n_splits
 
-    def split(  # noqa: D417
+    def split(
         self,
         X: Any,
         y: Any = None,  # noqa: ARG002
@@ -385,8 +385,8 @@ def _score(metric: Metric, held_out: _OutOfFold, blocks: NDArray[Any], part: str
 def _clustered_mean(values: NDArray[np.float64], blocks: NDArray[np.intp]) -> Interval:
     """Return the mean over rows with a t interval that counts blocks.
 
-    The mean is linearised: block b contributes mean + (B / n) * sum of its deviations, whose mean over blocks is the row
-    mean and whose variance is the cluster-robust one (Liang and Zeger 1986; Cameron and Miller 2015, eq. 9).
+    The mean is linearised: block b contributes mean + (B / n) * sum of its deviations, whose mean over blocks is the
+    row mean and whose variance is the cluster-robust one (Liang and Zeger 1986; Cameron and Miller 2015, eq. 9).
     """
     mean, n_blocks = float(values.mean()), int(blocks.max()) + 1
     sums = np.bincount(blocks, weights=values - mean, minlength=n_blocks)
