@@ -79,7 +79,7 @@ _OBJECTS = _names("""
     sklearn.neural_network._multilayer_perceptron: MLPClassifier MLPRegressor
     sklearn.neural_network._stochastic_optimizers: AdamOptimizer SGDOptimizer
     sklearn.pipeline: FeatureUnion Pipeline
-    sklearn.preprocessing._data: Binarizer MaxAbsScaler MinMaxScaler Normalizer PolynomialFeatures PowerTransformer
+    sklearn.preprocessing._data: Binarizer MaxAbsScaler MinMaxScaler Normalizer PowerTransformer
     sklearn.preprocessing._data: QuantileTransformer RobustScaler StandardScaler
     sklearn.preprocessing._discretization: KBinsDiscretizer
     sklearn.preprocessing._encoders: OneHotEncoder OrdinalEncoder
