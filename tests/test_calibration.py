@@ -134,7 +134,7 @@ class TestProcesses:
         rng, limit, runs = np.random.default_rng(2), 30, 20_000
         log_m, length = np.full(runs, -np.inf), np.full(runs, 12 * limit)
         for t in range(1, 12 * limit + 1):
-            log_m = log_shiryaev_roberts(log_m, coin(rng, runs) if null == "coins" else gauss(rng, runs, 0.5))
+            log_m = log_shiryaev_roberts(log_m, coin(rng, runs) if null == "coins" else gauss(rng, runs, 0.1))
             length[(log_m >= np.log(limit)) & (length == 12 * limit)] = t
         ratio = length / limit
         record("e-SR: mean run length / A >= 1", f"{null}, A={limit}", ratio.mean(), 1.0, runs)
@@ -160,14 +160,16 @@ class TestProcesses:
 
     def test_e_cusum_alarms(self):
         """P(C >= A) <= 1/A at every batch, hence at most T/A expected alarms in T batches."""
-        rng, limit, horizon, runs = np.random.default_rng(4), 32, 60, 20_000
+        rng, limit, horizon, runs = np.random.default_rng(4), 32, 300, 20_000
         for null, log_e in (("coins", coin), ("normal ratios", lambda r, s: gauss(r, s, 0.25))):
             log_c, alarms = np.zeros(runs), np.zeros(runs)
             for _ in range(horizon):
                 log_c = log_cusum(log_c, log_e(rng, runs))
                 alarms += log_c >= np.log(limit)
-            check_rate("e-CUSUM: P(C >= A at batch T) <= 1/A", f"{null}, A=32, T=60", log_c >= np.log(limit), 1 / limit)
-            check_mean("e-CUSUM: expected alarms / (T/A) <= 1", f"{null}, A=32, T=60", alarms * limit / horizon)
+            check_rate(
+                "e-CUSUM: P(C >= A at batch T) <= 1/A", f"{null}, A=32, T=300", log_c >= np.log(limit), 1 / limit
+            )
+            check_mean("e-CUSUM: expected alarms / (T/A) <= 1", f"{null}, A=32, T=300", alarms * limit / horizon)
 
 
 class TestBoundedMean:
@@ -314,6 +316,13 @@ class TestRanks:
             claim = f"RankBets ({'two' if side else 'one'}-sided)"
             check_rate(f"{claim}: P(alarm within T) <= T/A", f"{name}, T=40, A=100", hit, self.HORIZON / self.LIMIT)
             check_mean(f"{claim}: E[M_T] / T <= 1", name, np.exp(bets.log_values()) / self.HORIZON)
+
+    def test_first_bets(self):
+        """E[M_1] <= 1 for the whole mixture of one batch, at 40 sizes of the bag."""
+        p = rank_stream(np.random.default_rng(25), SCORES["i.i.d. normal"], 20, self.HORIZON, self.RUNS)
+        start = RankBets.start(np.ones(self.RUNS, dtype=bool))
+        first = [start.update(ranks, 20 + t).log_values() for t, ranks in enumerate(p, start=1)]
+        check_mean("RankBets: E[M_1] <= 1", "i.i.d. normal, bags of 21 to 60", np.exp(np.concatenate(first))[:, None])
 
     @pytest.mark.parametrize("n_reference", [5, 20])
     def test_a_combined_score_that_is_recomputed_with_every_batch(self, n_reference):
