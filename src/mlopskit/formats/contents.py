@@ -128,8 +128,11 @@ def _check_structure(left: NDArray[Any], right: NDArray[Any], leaf: NDArray[np.b
     """
     inner = np.flatnonzero(~leaf)
     children = np.concatenate([left[inner], right[inner]]).astype(np.int64)
-    if not np.array_equal(np.sort(children), np.arange(1, len(leaf))):
-        raise _refuse("a tree's children are out of bounds, missing, or have two parents")
+    n_nodes = len(leaf)
+    if len(children) != n_nodes - 1 or not ((children > 0) & (children < n_nodes)).all():
+        raise _refuse("a tree's children are out of bounds or missing")
+    if (np.bincount(children, minlength=n_nodes)[1:] != 1).any():
+        raise _refuse("a tree has a node with two parents")
     if (children <= np.concatenate([inner, inner])).any():
         raise _refuse("a tree has a cycle")
     depth, level = 0, np.zeros(1, dtype=np.int64)
