@@ -1,8 +1,8 @@
 """What is remembered of a batch: a small `Profile` of counts, in bins that the reference fixed once.
 
 `Binning` holds the question (where the bins lie), `Profile` the answer (how many rows fell where). Profiles under one
-binning add, `profile(a) + profile(b) == profile(a and b)`: exactly for counts, to rounding for means and variances. They
-hold no rows, only counts and level names.
+binning add, `profile(a) + profile(b) == profile(a and b)`: exactly for counts, to rounding for means and variances.
+They hold no rows, only counts and level names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mlopskit import formats, frames
 from mlopskit.errors import ConfigurationError, DataError
-from mlopskit.stats.summaries import Moments, bin_counts, concordance, quantile_edges
+from mlopskit.stats.summaries import Moments, concordance, quantile_edges
 
 Level: TypeAlias = str | int | float | bool
 Ints: TypeAlias = NDArray[np.int64]
@@ -54,6 +54,16 @@ class NumericBins:
     def __len__(self) -> int:
         return len(self.edges) + 1
 
+    def place(self, column: frames.Column) -> NDArray[np.intp]:
+        """Return the bin of each row, shape (n_rows,); -1 where the value is missing.
+
+        Raises
+        ------
+        DataError
+            When the column holds no numbers.
+        """
+        return np.where(column.missing, -1, np.searchsorted(self.edges, _numbers(self, column), side="left"))
+
 
 @frozen
 class LevelBins:
@@ -64,7 +74,8 @@ class LevelBins:
     name, kind
         The column and its logical kind.
     levels
-        Typed levels: sorted for numbers, most frequent first for text. One more count, "other", follows them.
+        Typed levels: sorted for numbers, most frequent first for text. One more count, "other", follows them. A column
+        without a value, or of mixed types, has no levels.
     """
 
     name: str
@@ -73,6 +84,28 @@ class LevelBins:
 
     def __len__(self) -> int:
         return len(self.levels) + 1
+
+    def place(self, column: frames.Column) -> NDArray[np.intp]:
+        """Return the level of each row, shape (n_rows,): len(levels) for "other", -1 where the value is missing.
+
+        Raises
+        ------
+        DataError
+            When the column holds text where the levels are numbers, or the other way round.
+        """
+        missing, other = column.missing, len(self.levels)
+        if not self.levels or missing.all():
+            return np.where(missing, -1, other)
+        if self.kind in frames.NUMERIC:
+            levels, numbers = np.array(self.levels, dtype=np.float64), _numbers(self, column)
+            index = np.searchsorted(levels, numbers).clip(max=other - 1)
+            return np.where(missing, -1, np.where(levels[index] == numbers, index, other))
+        if column.kind in frames.NUMERIC:
+            raise _wrong_kind(self, column)
+        codes, found = _codes(column)
+        places = {(isinstance(v, bool), v): i for i, v in enumerate(self.levels)}
+        table = [places.get((isinstance(v, bool), v), other) for v in map(_level, found)]
+        return np.where(missing, -1, np.array([*table, other], dtype=np.intp)[codes])
 
 
 ColumnBins: TypeAlias = NumericBins | LevelBins
@@ -203,18 +236,14 @@ class Binning:
         Raises
         ------
         DataError
-            When a column is missing, stands twice, or holds text where the bins hold numbers (or the other way round).
+            When a column is missing, stands twice, or is of another kind than its bins: text for numbers, say, or
+            numbers for datetimes.
         """
         chosen = frames.columns(frames.select(batch, [c.name for c in self.columns]))
         profiles = tuple(_profile_column(b, c) for b, c in zip(self.columns, chosen, strict=True))
-        by_name = {c.name: c for c in chosen}
-        paired = self.paired
-        n = frames.n_rows(batch)
-        if paired:
-            values = np.column_stack([by_name[c.name].numbers() for c in paired])
-            same, valid = concordance(values, np.array([c.median for c in paired]))
-        else:
-            same = valid = np.zeros((0, 0), np.int64)
+        by_name, n = {c.name: c for c in chosen}, frames.n_rows(batch)
+        values = np.array([_numbers(b, by_name[b.name]) for b in self.paired]).reshape(len(self.paired), n).T
+        same, valid = concordance(values, np.array([b.median for b in self.paired]))
         return Profile(self, n, profiles, same, valid, batch_id)
 
     def to_json(self) -> str:
@@ -271,7 +300,10 @@ class Profile:
         return Profile(self.binning, self.n_rows + other.n_rows, columns, concordant, paired)
 
     def to_frame(self) -> Any:
-        """Return one row for each column: rows, missing, infinite, low, mean, sd, high and the most frequent level."""
+        """Return one row for each column: rows, missing, infinite, low, mean, sd, high and the most frequent level.
+
+        Datetimes are in UTC where a zone was set, and their sd is a time difference.
+        """
         import pandas as pd
 
         return pd.DataFrame(
@@ -353,108 +385,110 @@ class ProfileSet:
         return formats.from_json(text, cls)
 
 
-def _finite(column: frames.Column) -> NDArray[Any]:
-    values = column.valid()
-    if column.kind == "float":
-        finite: NDArray[Any] = values[np.isfinite(values)]
-        return finite
-    return values
+def _wrong_kind(bins: ColumnBins, column: frames.Column) -> DataError:
+    return DataError(
+        f"column {bins.name!r} is of kind {column.kind!r}; its bins were fitted to {bins.kind!r}: "
+        "validate the batch first, or fit a new Binning"
+    )
+
+
+def _numbers(bins: ColumnBins, column: frames.Column) -> NDArray[np.float64]:
+    """Return the column as floats, zero without a sign; a column of nulls has no kind and is all NaN."""
+    if column.missing.all():
+        return np.full(len(column), np.nan)
+    if column.kind != bins.kind and not {column.kind, bins.kind} <= {"int", "float", "decimal"}:
+        raise _wrong_kind(bins, column)
+    return column.numbers() + 0.0
 
 
 def _fit_column(column: frames.Column, n_bins: int) -> ColumnBins:
     if column.kind not in frames.NUMERIC:
         return LevelBins(column.name, column.kind, _text_levels(column))
-    values = _finite(column)
-    numbers = np.array([float(v) for v in values]) if values.dtype == object else values.astype(np.float64)
+    numbers = column.numbers() + 0.0
+    finite = np.isfinite(numbers)
+    numbers, values = numbers[finite], column.values[finite]
     distinct = np.unique(numbers)
     if len(distinct) <= MAX_NUMERIC_LEVELS:
-        whole = column.kind != "float" and column.kind != "decimal"
-        return LevelBins(column.name, column.kind, tuple(int(v) if whole else float(v) for v in distinct))
+        levels = tuple(_number(column, values[np.argmax(numbers == v)]) for v in distinct)
+        return LevelBins(column.name, column.kind, levels)
     return NumericBins(column.name, column.kind, quantile_edges(numbers, n_bins), float(np.median(numbers)))
 
 
 def _level(value: Any) -> Level:
-    """Return a level as plain typed text, number or boolean."""
+    """Return a level as plain typed text, number or boolean; text that UTF-8 cannot hold is escaped."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if isinstance(value, (int, np.integer)):
         return int(value)
     if isinstance(value, (float, np.floating)):
         return float(value)
-    return str(value)
+    return str(value).encode(errors="backslashreplace").decode()
+
+
+def _codes(column: frames.Column) -> tuple[NDArray[Any], Sequence[Any]]:
+    """Return the column's codes, and the value of each code; mixed types are compared one by one."""
+    if column.levels is not None:
+        return column.values, list(column.levels)
+    if column.kind == "bool":
+        return column.values.astype(np.intp), (False, True)
+    return np.arange(len(column)), list(column.values)
 
 
 def _text_levels(column: frames.Column) -> tuple[Level, ...]:
-    if column.kind == "bool":
-        return tuple(bool(v) for v in np.unique(column.valid()))
-    if column.levels is None:
+    if column.kind == "other":
         return ()
-    counts = np.bincount(column.valid(), minlength=len(column.levels))
-    levels = [(-int(n), str(v), _level(v)) for n, v in zip(counts, column.levels, strict=True) if n]
-    return tuple(level for _, _, level in sorted(levels, key=lambda entry: entry[:2])[:MAX_LEVELS])
+    codes, found = _codes(column)
+    counts = np.bincount(codes[~column.missing], minlength=len(found))
+    levels = [(_level(v), int(n)) for v, n in zip(found, counts, strict=True) if n]
+    if column.kind == "bool":
+        return tuple(level for level, _ in levels)
+    ordered = sorted(levels, key=lambda entry: (-entry[1], str(entry[0]), type(entry[0]).__name__))
+    return tuple(level for level, _ in ordered[:MAX_LEVELS])
 
 
 def _profile_column(bins: ColumnBins, column: frames.Column) -> ColumnProfile:
-    n_missing = int(column.missing.sum())
-    if n_missing == len(column):
-        return ColumnProfile(bins.name, n_missing, 0, None, None, np.zeros(len(bins), np.int64))
-    numeric = bins.kind in frames.NUMERIC
-    if numeric != (column.kind in frames.NUMERIC) and not (isinstance(bins, LevelBins) and not bins.levels):
-        raise DataError(
-            f"column {bins.name!r} is of kind {column.kind!r}; its bins were fitted to {bins.kind!r}: "
-            "validate the batch first, or fit a new Binning"
-        )
-    if not numeric:
-        return ColumnProfile(bins.name, n_missing, 0, None, None, _level_counts(bins, column))
-    values = column.valid()
-    finite = _finite(column)
+    place = bins.place(column)
+    valid = place >= 0
+    counts = np.bincount(place[valid], minlength=len(bins)).astype(np.int64, copy=False)
+    n_missing = int((~valid).sum())
+    if column.kind not in frames.NUMERIC or bins.kind not in frames.NUMERIC or not valid.any():
+        return ColumnProfile(bins.name, n_missing, 0, None, None, counts)
+    infinite = frames.infinite(column)
+    finite = column.values[valid & ~infinite]
+    low, high = (_number(column, finite.min()), _number(column, finite.max())) if len(finite) else (None, None)
     numbers = column.numbers()
-    numbers = numbers[~np.isnan(numbers)]
-    counts = bin_counts(numbers, bins.edges) if isinstance(bins, NumericBins) else _number_counts(bins, numbers)
-    low, high = (_level(finite.min()), _level(finite.max())) if len(finite) else (None, None)
     moments = Moments.of(numbers[np.isfinite(numbers)])
-    return ColumnProfile(bins.name, n_missing, len(values) - len(finite), low, high, counts, moments)  # type: ignore[arg-type]
+    return ColumnProfile(bins.name, n_missing, int(infinite.sum()), low, high, counts, moments)
 
 
-def _number_counts(bins: LevelBins, numbers: NDArray[np.float64]) -> Ints:
-    levels = np.array([float(v) for v in bins.levels])
-    if not len(levels):
-        return np.array([len(numbers)], dtype=np.int64)
-    index = np.searchsorted(levels, numbers)
-    known = (index < len(levels)) & (levels[np.minimum(index, len(levels) - 1)] == numbers)
-    return np.bincount(np.where(known, index, len(levels)), minlength=len(bins)).astype(np.int64)
-
-
-def _level_counts(bins: ColumnBins, column: frames.Column) -> Ints:
-    assert isinstance(bins, LevelBins)
-    place = {(isinstance(v, bool), v): i for i, v in enumerate(bins.levels)}
-    other = len(bins.levels)
-    if column.kind == "bool":
-        table = np.array([place.get((True, v), other) for v in (False, True)])
-        index = table[column.valid().astype(np.intp)]
-    elif column.levels is not None:
-        levels = [_level(v) for v in column.levels]
-        table = np.array([place.get((isinstance(v, bool), v), other) for v in levels], dtype=np.intp)
-        index = table[column.valid()]
-    else:
-        index = np.full(len(column.valid()), other)
-    return np.bincount(index, minlength=len(bins)).astype(np.int64)
+def _number(column: frames.Column, value: Any) -> int | float:
+    """Return an extreme: exact for integers, datetimes and durations, a float for the others."""
+    return float(value) + 0.0 if column.kind in ("float", "decimal") else int(value)
 
 
 def _describe(bins: ColumnBins, profile: ColumnProfile, n_rows: int) -> dict[str, Any]:
-    moments = profile.moments
-    top = None
-    if isinstance(bins, LevelBins) and bins.levels and profile.counts[:-1].any():
-        top = bins.levels[int(np.argmax(profile.counts[:-1]))]
+    moments, top = profile.moments, None
+    spread = "duration" if bins.kind == "datetime" else bins.kind
+    if isinstance(bins, LevelBins) and profile.counts[:-1].any():
+        top = _readable(bins.kind, bins.levels[int(np.argmax(profile.counts[:-1]))])
     return {
         "column": bins.name,
         "kind": bins.kind,
         "n_rows": n_rows,
         "n_missing": profile.n_missing,
         "n_infinite": profile.n_infinite,
-        "low": profile.low,
-        "mean": moments.mean if moments.n else None,
-        "sd": moments.variance**0.5 if moments.n else None,
-        "high": profile.high,
+        "low": _readable(bins.kind, profile.low),
+        "mean": _readable(bins.kind, moments.mean if moments.n else None),
+        "sd": _readable(spread, moments.variance**0.5 if moments.n else None),
+        "high": _readable(bins.kind, profile.high),
         "top": top,
     }
+
+
+def _readable(kind: str, value: Any) -> Any:
+    """Return nanoseconds as a time stamp or a time difference; other values as they are."""
+    import pandas as pd
+
+    if value is None or kind not in ("datetime", "duration"):
+        return value
+    return pd.Timestamp(int(value)) if kind == "datetime" else pd.Timedelta(int(value))

@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 
 
 def quantile_edges(values: ArrayLike, n_bins: int = 200) -> Floats:
-    """Return the n_bins - 1 inner edges at the quantiles i / n_bins, each a value that occurs.
+    """Return the n_bins - 1 inner edges of right-closed bins, at the quantiles i / n_bins; each is a value that occurs.
 
     Equal neighbours are kept, so that every k-th edge is again a quantile. The smallest value with at least a share of
     i / n_bins at or below it is taken (Hyndman and Fan 1996, definition 1).
@@ -36,21 +36,12 @@ def quantile_edges(values: ArrayLike, n_bins: int = 200) -> Floats:
     return edges
 
 
-def bin_counts(values: ArrayLike, edges: Floats) -> Ints:
-    """Count values in right-closed bins: bin 0 is x <= edges[0], bin i is edges[i-1] < x <= edges[i].
-
-    Returns integers of shape (len(edges) + 1,). Infinite values fall into the outer bins; NaN is not allowed here.
-
-    >>> bin_counts([1, 2, 2, 5], np.array([1.0, 2.0]))
-    array([1, 2, 1])
-    """
-    index = np.searchsorted(edges, np.asarray(values, dtype=np.float64), side="left")
-    return np.bincount(index, minlength=len(edges) + 1).astype(np.int64, copy=False)
-
-
 @frozen
 class Moments:
-    """Count, mean and sum of squared deviations; they merge to rounding (Chan, Golub and LeVeque 1983, eq. 2.1)."""
+    """Count, mean and sum of squared deviations; they merge to rounding (Chan, Golub and LeVeque 1983, eq. 2.1).
+
+    Squares beyond the range of floats (values around 1e154) are infinite.
+    """
 
     n: int = 0
     mean: float = 0.0
@@ -66,16 +57,18 @@ class Moments:
         x = np.asarray(values, dtype=np.float64)
         if not len(x):
             return cls()
-        mean = float(x.mean())
-        return cls(len(x), mean, float(np.square(x - mean).sum()))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = float(x.mean())
+            mean = mean if np.isfinite(mean) else float((x / len(x)).sum())
+            return cls(len(x), mean, float(np.square(x - mean).sum()))
 
     def __add__(self, other: Moments) -> Moments:
         n = self.n + other.n
         if not self.n or not other.n:
             return self if self.n else other
         delta = other.mean - self.mean
-        mean = self.mean + delta * other.n / n
-        return Moments(n, mean, self.squares + other.squares + delta * delta * self.n * other.n / n)
+        mean = self.mean + delta * (other.n / n)
+        return Moments(n, mean, self.squares + other.squares + delta * delta * (self.n * other.n / n))
 
     @property
     def variance(self) -> float:
