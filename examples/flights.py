@@ -1,9 +1,10 @@
-"""A year of departures from New York: flights of 2013 joined with the hour's weather, and a fault that nobody announces."""
+"""A year of departures from New York: flights of 2013 joined with the hour's weather, and a fault nobody announces."""
 
 import importlib.util
 from pathlib import Path
 
 import pandas as pd
+from diary import log_loss
 
 FEATURES = [
     *["carrier", "origin", "dest", "sched_hour", "sched_minute", "weekday", "distance"],
@@ -39,9 +40,22 @@ def load() -> pd.DataFrame:
 
 
 def with_fault(batch: pd.DataFrame) -> pd.DataFrame:
-    """Return the day as it is delivered: in the days of the fault, departure hours come in UTC instead of local time."""
+    """Return the day as it is delivered: in the days of the fault, departure hours come in UTC, not in local time."""
     if not FAULT[0] <= batch["day"].iloc[0].strftime("%Y-%m-%d") <= FAULT[1]:
         return batch
     local = batch["day"] + pd.to_timedelta(batch["sched_hour"], unit="h")
     utc = local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")
     return batch.assign(sched_hour=utc.dt.hour.astype(batch["sched_hour"].dtype))
+
+
+def cost_unnoticed(model, year: pd.DataFrame) -> str:
+    """Return what the fault's days would have cost with this model, had nobody noticed: log-loss and wrong calls."""
+    days = year[year["day"].between(*FAULT)].dropna(subset="late")
+    sent = pd.concat([with_fault(batch) for _, batch in days.groupby("day")])
+    right, wrong = model.predict(days), model.predict(sent)
+    losses = [log_loss(days["late"], answer.scores).mean() for answer in (right, wrong)]
+    calls = [int((answer.values != days["late"]).sum()) for answer in (right, wrong)]
+    return (
+        f"log-loss {losses[0]:.4f} with local hours, {losses[1]:.4f} with UTC; "
+        f"wrong calls {calls[0]} with local hours, {calls[1]} with UTC, of {len(days)} flights"
+    )

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import pandas as pd
+from diary import Diary
 from matplotlib.dates import ConciseDateFormatter, MonthLocator
 from matplotlib.figure import Figure
 
 
-def draw(days: pd.DataFrame, marks: dict[str, list[pd.Timestamp]], fault: tuple[str, str], path: Path) -> None:
-    """Save the picture.
-
-    `days` has one row per day with the columns `live` and `never` (mean log-loss); `marks` names moments to mark.
-    """
+def draw(diary: Diary, fault: tuple[str, str], path: Path) -> None:
+    """Save the picture of what the diary holds."""
+    days = diary.frame()
+    marks = {kind: diary.moments(kind) for kind in ("drift alarm", "promoted", "refused")}
     figure = Figure(figsize=(11, 5), layout="constrained")
     axes = figure.subplots()
     smooth = days[["live", "never"]].rolling(7, center=True, min_periods=3).mean()

@@ -242,7 +242,7 @@ class TestOrder:
         assert actions(policy, [0, 1]) == ["keep", "retrain"]
         decision = policy.decide(failed, now=day(2))
         assert decision.action == "block"
-        assert decision.reason.startswith("validation failed (")
+        assert decision.reason.startswith("1 batch one would train on failed validation, the newest: failed: ")
         assert "would have retrained because 1 day has passed" in decision.reason
 
     def test_blocks_even_when_nothing_asked(self, validation):
@@ -301,6 +301,15 @@ class TestDecide:
         assert policy.decide(Watch("bias", "b0"), now=day(0)).evidence == ("bias in b0: no alarm",)
         assert policy.decide([None, {"accuracy": 1}, Silent()], now=day(0)).evidence == ("{'accuracy': 1}", "Silent")
         assert policy.decide((w for w in [Watch("bias", "b1")]), now=day(0)).evidence == ("bias in b1: no alarm",)
+
+    def test_many_passed_validations_are_counted_and_the_newest_failure_is_named(self, validation):
+        """A long training window neither fills the record with quiet days nor repeats every broken one."""
+        failed, passed = validation
+        decision = Never().decide([passed, failed, passed, failed], now=day(0))
+        assert decision.reason.startswith("2 batches one would train on failed validation, the newest: ")
+        assert decision.reason.count("error rule") == 1
+        assert decision.evidence[0] == "2 batches passed validation"
+        assert len(decision.evidence) == 3
 
     def test_evidence_of_a_report_that_found_something_names_the_finding(self):
         """The audit says what was wrong, not only that something was."""

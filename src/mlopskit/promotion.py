@@ -245,9 +245,9 @@ def _kleene(verdicts: Iterable[Verdict], decides: Verdict, otherwise: Verdict) -
 class NonInferior(Gate):
     """The challenger's score is not worse than the champion's by more than a margin.
 
-    With d the difference of scores, challenger minus champion, and one-sided bounds at 1 - alpha: it passes when the lower
-    bound lies above -margin, fails when the upper bound lies below it, and is inconclusive between. A challenger that is
-    worse by exactly the margin passes with probability alpha at most.
+    With d the difference of scores, challenger minus champion, and one-sided bounds at 1 - alpha: it passes when the
+    lower bound lies above -margin, fails when the upper bound lies below it, and is inconclusive between. A challenger
+    that is worse by exactly the margin passes with probability alpha at most.
 
     Parameters
     ----------
@@ -300,8 +300,8 @@ class NonInferior(Gate):
 class MinScore(Gate):
     """The challenger's score is at least a threshold.
 
-    It passes when the lower one-sided bound at 1 - alpha reaches the threshold, fails when the upper bound lies below it,
-    and is inconclusive between.
+    It passes when the lower one-sided bound at 1 - alpha reaches the threshold, fails when the upper bound lies below
+    it, and is inconclusive between.
 
     Parameters
     ----------

@@ -242,7 +242,7 @@ class RetrainPolicy(ABC):
         wish = self._ask(context)
         action, reason = _verdict([_words(report) for report in given if _failed(report)], wish)
         spec = None if version is None else version.spec
-        decision = Decision(action, reason, at, spec, tuple(_words(report) for report in given))
+        decision = Decision(action, reason, at, spec, _evidence(given))
         object.__setattr__(self, "_state", state._after(decision, wish))
         return decision
 
@@ -500,7 +500,8 @@ def _verdict(failed: list[str], wish: Wish | None) -> tuple[Literal["retrain", "
     """Return action and reason; the first reason wins (STATISTICS, order of a decision)."""
     wanted = NOTHING if wish is None else f"would have retrained because {wish.reason}"
     if failed:
-        return "block", f"validation failed ({'; '.join(failed)}); {wanted}"
+        batches = "1 batch" if len(failed) == 1 else f"{len(failed)} batches"
+        return "block", f"{batches} one would train on failed validation, the newest: {failed[-1]}; {wanted}"
     if wish is None:
         return "keep", NOTHING
     if wish.held is not None:
@@ -523,6 +524,16 @@ def _words(report: Any) -> str:
     lines = str(report).strip().splitlines() or [type(report).__name__]
     found = getattr(report, "active", False) or _failed(report)
     return "; ".join(line.strip() for line in lines[: 2 if found else 1])
+
+
+def _evidence(reports: tuple[Any, ...]) -> tuple[str, ...]:
+    """Return one line from each report; validations that passed are counted when there are several."""
+    passed = [report for report in reports if hasattr(report, "failures") and getattr(report, "passed", False)]
+    if len(passed) < 2:
+        return tuple(_words(report) for report in reports)
+    quiet = {id(report) for report in passed}
+    spoken = tuple(_words(report) for report in reports if id(report) not in quiet)
+    return (f"{len(passed)} batches passed validation", *spoken)
 
 
 def _span(span: dt.timedelta) -> str:

@@ -1,0 +1,126 @@
+"""A model kept right for a year: which flights from New York arrive more than 15 minutes late.
+
+January and February 2013 are the reference. Then the year passes day by day: each batch is validated, predicted and
+watched for drift; its labels come two days later; each evening a policy decides whether to train a challenger, and a
+gate whether it may replace the champion. From 5 to 14 August the departure hours arrive in UTC, and nobody says so.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from diary import Diary, log_loss
+from flights import FAULT, FEATURES, cost_unnoticed, load, with_fault
+from picture import draw
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
+from threadpoolctl import threadpool_limits
+
+import mlopskit as mk
+
+DAY = pd.Timedelta("1D")
+TEXT = ["carrier", "origin", "dest", "weekday"]
+
+
+def make_model():
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, min_frequency=20)
+    columns = make_column_transformer((encoder, TEXT), remainder="passthrough")
+    boosting = HistGradientBoostingClassifier(
+        categorical_features=[0, 1, 2, 3], max_iter=60, max_leaf_nodes=15, learning_rate=0.08
+    )
+    return make_pipeline(columns, boosting)
+
+
+def keep_right(year: pd.DataFrame, folder: Path, diary: Diary) -> None:
+    start = pd.Timestamp("2013-03-01")
+    days = dict(list(year.groupby("day")))
+    winter = year[year["day"] < start]
+    known = winter.dropna(subset="late")
+    january, february = known[known["day"] < "2013-02-01"], known[known["day"] >= "2013-02-01"]
+
+    # What the data should look like, how a model is trained, and what counts as drift, harm and bias.
+    validator = mk.DataValidator(unique=["id"]).fit(winter.drop(columns="late"))
+    cv, scoring = mk.TimeSplit(3, gap="2D"), ["neg_log_loss", "roc_auc"]
+    trainer = mk.Trainer(make_model(), target="late", time="day", features=FEATURES, scoring=scoring, cv=cv)
+    drift = mk.DriftDetector(features=[f for f in FEATURES if f != "weekday"]).fit(winter, batch="day")
+    trial = trainer.train(january).predict(february)
+    performance = mk.PerformanceMonitor("log_loss", tolerance=0.02)
+    performance.fit(february["late"], trial.scores, batch=february["day"])
+    diary.note(start, "resolution", str(performance.resolution()))
+    bias = mk.BiasMonitor(["origin"], metrics=["selection_rate", "calibration_gap"], tolerance=0.05)
+
+    # When to train a challenger, and when it may replace the champion.
+    policy = (mk.OnAlarm("drift") | mk.MaxAge("90D")).with_cooldown("21D").with_budget(10, per="365D")
+    gate = mk.NonInferior("neg_log_loss", margin=0.01) & mk.MinScore("roc_auc", 0.6)
+
+    # The first model.
+    registry = mk.ModelRegistry(folder / "registry")
+    first = registry.register("late-flights", trainer.train(known), now=start)
+    registry.promote(first, alias="champion", reason="first model", now=start)
+    never = registry.load("late-flights:1")
+    live = mk.Deployment(registry, "late-flights", log=mk.PredictionLog(folder / "predictions.db"))
+
+    checks, served = {}, {}
+    good = {day: batch for day, batch in days.items() if day < start}
+    for day in pd.date_range(start, max(days)):
+        now, ripe = day + pd.Timedelta("23h"), day - 2 * DAY
+        batch = with_fault(days[day])
+
+        # Validate, predict, and watch what came in.
+        checks[day] = validator.validate(batch.drop(columns="late"), now=now)
+        good[day], bad = checks[day].split(batch)
+        served[day] = live.predict(good[day], ids=good[day]["id"], times=good[day]["day"], now=now).version
+        diary.batch(day, checks[day], len(batch), len(bad))
+        repaired = checks[day].passed and day - DAY in checks and not checks[day - DAY].passed
+        if repaired and drift.state.episodes.active:
+            drift.acknowledge("the feed is right again")
+        reports = [drift.update(batch, batch_id=day)]
+
+        # The labels of two days ago have come: how good were the answers, and for whom?
+        if ripe >= start:
+            truth = good[ripe].dropna(subset="late")
+            live.log.record_labels(truth["id"], truth["late"], now=now)
+            known = live.log.labelled(since=ripe, until=ripe + DAY)
+            origin = truth.set_index("id").loc[known["id"], ["origin"]]
+            reports.append(performance.update(known["y"], known["score"], batch_id=ripe))
+            reports.append(bias.update(origin, known["value"], known["y"], y_score=known["score"], batch_id=ripe))
+            diary.losses(
+                ripe, log_loss(known["y"], known["score"]), log_loss(truth["late"], never.predict(truth).scores)
+            )
+        diary.alarms(day, reports)
+
+        # Decide. Failed days are left out once the feed is right again; until then nobody trains on what it sends.
+        usable = [d for d in good if d <= ripe and (d < start or checks[d].passed or not checks[day].passed)]
+        upon = [checks[d] for d in [*usable, day] if d in checks]
+        decision = policy.decide([*upon, *reports], version=live.version, now=now)
+        diary.decision(day, decision)
+        if decision.action != "retrain":
+            continue
+
+        # Train on all but the last 14 days, and let the gate compare on those 14, which neither model has seen.
+        rows = pd.concat([good[d] for d in usable]).dropna(subset="late")
+        recent = rows["day"].isin(usable[-14:])
+        challenger = trainer.train(rows[~recent])
+        verdict = gate.evaluate(challenger, registry.load("late-flights@champion"), rows[recent])
+        version = registry.register("late-flights", challenger, tags={"gate": verdict.verdict}, now=now)
+        if verdict.passed:
+            registry.promote(version, alias="champion", reason=decision.reason, now=now)
+        diary.note(day, "promoted" if verdict.passed else "refused", f"{version.spec}; {verdict}")
+        if drift.state.episodes.active:
+            drift.rebase("the model has been reconsidered", n_batches=28)
+
+    diary.note(day, "cost of the fault", cost_unnoticed(registry.load(served[pd.Timestamp(FAULT[0])]), year))
+    diary.history = str(registry.history("late-flights"))
+
+
+if __name__ == "__main__":
+    picture = Path(sys.argv[1] if len(sys.argv) > 1 else "keep_a_model_right.png")
+    diary = Diary()
+    with tempfile.TemporaryDirectory() as scratch, threadpool_limits(1):
+        keep_right(load(), Path(scratch), diary)
+    diary.tell()
+    draw(diary, FAULT, picture)
