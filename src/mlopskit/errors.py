@@ -101,6 +101,10 @@ class BatchSizeWarning(MlopskitWarning):
     """A batch's size differs so much from the reference's that the false-alarm promise weakens."""
 
 
+class LargeState(MlopskitWarning):
+    """A monitor remembers so many batches that its updates are slow; re-base it."""
+
+
 class EnvironmentMismatch(MlopskitWarning):
     """A model is loaded with other package versions than it was trained with."""
 

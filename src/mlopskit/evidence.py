@@ -1,11 +1,12 @@
 """What every stage returns: a report that prints, and the evidence, alarms and episodes of the monitors.
 
-An alarm opens an *episode*. The episode stays open until the user acknowledges it or re-bases the monitor, and no second
-alarm is raised while it is open: a lasting change is one alarm, not one a day.
+An alarm opens an *episode*. The episode stays open until the user acknowledges it or re-bases the monitor, and no
+second alarm is raised while it is open: a lasting change is one alarm, not one a day.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Literal
@@ -68,22 +69,28 @@ class Report(ABC):
 
 
 def plain(value: Any) -> Any:
-    """Return a value as built-in types: attrs classes become dicts, arrays lists, non-finite floats None."""
+    """Return a value as built-in types that JSON can hold.
+
+    attrs classes become dicts, arrays lists, sets sorted lists, non-finite floats None, moments ISO text, and whatever
+    else there is becomes what it prints.
+    """
     if isinstance(value, (float, np.floating)):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, (np.integer, np.bool_)):
         return value.item()
     if isinstance(value, np.ndarray):
-        return [plain(v) for v in value.tolist()]
+        return plain(value.tolist())
     if attrs.has(type(value)):
         return {f.name.lstrip("_"): plain(getattr(value, f.name)) for f in attrs.fields(type(value)) if f.repr}
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (list, tuple)):
         return [plain(v) for v in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((plain(v) for v in value), key=str)
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    return value
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
 @frozen
@@ -140,7 +147,7 @@ class Dial:
             )
         if self.alpha is not None and not 0 < self.alpha < 1:
             raise ConfigurationError(f"alpha={self.alpha!r}: expected a probability between 0 and 1")
-        if self.horizon is not None and not self.horizon >= 1:
+        if self.horizon is not None and not 1 <= self.horizon < math.inf:
             raise ConfigurationError(f"horizon={self.horizon!r}: expected a number of batches of at least 1")
 
     @classmethod
@@ -200,10 +207,12 @@ class Episodes:
         DuplicateBatch
             When the id was seen before.
         """
-        name = f"batch {len(self.seen) + 1}" if batch_id is None else batch_id
-        if name in self.seen:
-            raise DuplicateBatch.of(name)
-        return name
+        if batch_id is None:
+            free = (f"batch {i}" for i in itertools.count(len(self.seen) + 1))
+            return next(name for name in free if name not in self.seen)
+        if batch_id in self.seen:
+            raise DuplicateBatch.of(batch_id)
+        return batch_id
 
     def step(self, batch_id: str, *, over_limit: bool, reason: str = "") -> tuple[Episodes, bool]:
         """Record a batch; return the new episodes and whether this batch raises an alarm."""

@@ -13,38 +13,30 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-from attrs import define, evolve, field, frozen
-from numpy.typing import NDArray
+from attrs import define, evolve, field, frozen, setters
 
 from mlopskit import formats, frames
 from mlopskit.errors import (
     BatchSizeWarning,
     ConfigurationError,
     DataError,
+    DuplicateBatch,
+    LargeState,
     NotFittedError,
     RowsNotExchangeable,
     SmallReference,
     StateMismatch,
 )
 from mlopskit.evidence import Dial, Episodes, Evidence, MonitorReport
-from mlopskit.monitoring.questions import CUMULATIVE, N_BINS, Floats, Ints, Questions, Readings, angle, questions_for
+from mlopskit.monitoring import batches_vary, rows_vary
+from mlopskit.monitoring.questions import Floats, Questions, Readings, Verdict, watched
 from mlopskit.profiling import Binning, Profile, total
-from mlopskit.stats.intervals import clopper_pearson
-from mlopskit.stats.sequential import (
-    RankBets,
-    log_bounded_mean,
-    log_cusum,
-    log_mean_exp,
-    log_share_tilts,
-    log_shiryaev_roberts,
-    log_tilts,
-    smoothed_rank,
-)
-from mlopskit.stats.summaries import robust_z
+from mlopskit.stats.sequential import RankBets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,8 +44,7 @@ if TYPE_CHECKING:
 Null: TypeAlias = Literal["batches", "rows"]
 
 FEW_BATCHES = 10
-MAX_AGE = 30  # batches that a change is looked for in, when it is described
-BAND_RISK = 0.05  # delta of STATISTICS section 2: the band holds with probability 1 - delta over the reference
+MANY_BATCHES = 5_000
 
 
 @frozen
@@ -188,21 +179,13 @@ class DriftState:
     doubts: tuple[str, ...] = ()
 
 
-@frozen(eq=False)
-class _Verdict:
-    """What one batch says: evidence, how much each feature or pair stands out, over how many batches, which are over."""
-
-    log_value: float
-    strength: dict[str, tuple[float, int]]
-    over: frozenset[str]
-    pool: Readings
-
-
 def _names(value: Sequence[str] | None) -> tuple[str, ...] | None:
+    if isinstance(value, str):
+        raise ConfigurationError(f"features={value!r}: expected a list of column names")
     return None if value is None else tuple(value)
 
 
-@define(eq=False)
+@define(on_setattr=setters.frozen, eq=False)
 class DriftDetector:
     """Watches whether batches still look like the reference; an alarm keeps a false-alarm promise.
 
@@ -248,8 +231,8 @@ class DriftDetector:
     features: tuple[str, ...] | None = field(default=None, kw_only=True, converter=_names)
     interactions: bool = field(default=True, kw_only=True)
     random_state: int = field(default=0, kw_only=True)
-    state: DriftState | None = field(default=None, kw_only=True, repr=False)
-    _asked: Questions | None = field(default=None, init=False, repr=False)
+    state: DriftState | None = field(default=None, kw_only=True, repr=False, on_setattr=setters.NO_OP)
+    _asked: tuple[Profile, Questions] | None = field(default=None, init=False, repr=False, on_setattr=setters.NO_OP)
 
     def __attrs_post_init__(self) -> None:
         if self.null not in (None, "batches", "rows"):
@@ -258,6 +241,10 @@ class DriftDetector:
             raise ConfigurationError(f"tolerance={self.tolerance!r}: expected a Cohen's h, at least 0")
         if self.tolerance and self.null == "batches":
             raise ConfigurationError("tolerance belongs to null='rows': ordinary differences of batches are in control")
+        if self.features is not None and len(set(self.features)) < max(len(self.features), 1):
+            raise ConfigurationError(f"features={list(self.features)}: expected one or more different columns")
+        if not isinstance(self.random_state, int) or not 0 <= self.random_state < 1 << 64:
+            raise ConfigurationError(f"random_state={self.random_state!r}: expected an integer from 0 to 2**64 - 1")
         if self.state is not None and self.state.config != self._config():
             raise StateMismatch("this state was made under another configuration: fit again to change a dial")
         self._dial  # noqa: B018 - checks the budget's arguments now, not at the first batch
@@ -279,31 +266,38 @@ class DriftDetector:
         reference
             A frame, a list of frames (one for each batch), or a list of profiles under one binning.
         batch
-            For a frame: the column that names each row's batch (then not a feature), or an array of keys; None means a
-            single batch of rows.
+            The column that holds the batch key, in the reference and in later batches; it is no feature. For a frame
+            also an array with one key for each row; None means that the frame is a single batch of rows.
 
         Raises
         ------
         DataError
-            When the reference is empty, has fewer than two batches where batches are asked for, or lacks a column.
+            When the reference or one of its batches is empty, a column is missing, or there are fewer than two batches
+            where batches vary.
+        DuplicateBatch
+            When two batches of a list have one id.
+
+        Warns
+        -----
+        SmallReference
+            When there are fewer than 10 batches.
+        RowsNotExchangeable
+            When the rows of a single frame of at least 1,000 rows hang together.
         """
         column = batch if isinstance(batch, str) else None
-        profiles = self._reference_profiles(reference, batch)
-        null: Null = self.null or ("batches" if len(profiles) > 1 else "rows")
-        if null == "batches" and len(profiles) < 2:
-            raise DataError(
-                f"null='batches' needs a reference of at least 2 batches, got {len(profiles)}: give batch= or a list"
-            )
-        if self.tolerance and null == "batches":
-            raise ConfigurationError("tolerance belongs to null='rows': set null='rows', or leave the tolerance at 0")
+        profiles = self._reference_profiles(reference, batch, column)
+        null = self._null_for(len(profiles))
+        if not all(p.n_rows for p in profiles):
+            raise DataError("a batch of the reference is empty: leave it out")
         whole = total(profiles)
-        questions = Questions.of(
-            whole, questions_for(whole.binning, self.features, column), interactions=self.interactions
-        )
+        questions = Questions.of(whole, watched(whole.binning, self.features, column), interactions=self.interactions)
         if not questions.shares:
             raise DataError("there is no feature to watch: give a reference with at least one column")
         pool = Readings.stack([questions.read(p) for p in profiles])
-        seen = tuple(p.batch_id for p in profiles if p.batch_id is not None)
+        doubts = _few_batches(len(profiles)) if null == "batches" else ()
+        if null == "rows" and not isinstance(reference, (Profile, list, tuple)):
+            doubts = rows_vary.doubts(reference, whole, questions)
+        self._asked = (whole, questions)
         self.state = DriftState(
             config=self._config(),
             null=null,
@@ -314,12 +308,11 @@ class DriftDetector:
             pool=pool if null == "batches" else pool.total(),
             bets=None,
             log_e=None,
-            episodes=Episodes(seen=seen),
-            doubts=_doubts(reference, profiles, null, questions),
+            episodes=Episodes(seen=_unique(p.batch_id for p in profiles if p.batch_id is not None)),
+            doubts=doubts,
         )
-        self._asked = questions
         self.state = self._restarted(self.state)
-        for doubt in self.state.doubts:
+        for doubt in doubts:
             warnings.warn(doubt, RowsNotExchangeable if null == "rows" else SmallReference, stacklevel=2)
         return self
 
@@ -348,34 +341,23 @@ class DriftDetector:
         now = self._questions.read(profile)
         if state.rebasing:
             return self._collect(profile, now, name, notes)
-        if state.null == "batches":
-            state, verdict = self._rank_step(state, now)
-        else:
-            state, verdict = self._row_step(state, now)
         limit = math.log(self._dial.limit)
-        names = sorted(verdict.over)
-        episodes, alarm = state.episodes.step(
-            name, over_limit=verdict.log_value >= limit, reason=", ".join(names) or "several features together"
-        )
+        state, verdict, pool = self._step(state, now, limit)
+        features = _features(self._questions, verdict, pool)
+        reason = ", ".join(sorted(verdict.over)) or f"several features together, {features[0].name} above all"
+        episodes, alarm = state.episodes.step(name, over_limit=verdict.log_value >= limit, reason=reason)
         self.state = evolve(state, episodes=episodes, t=state.t + 1, n_since=state.n_since + 1)
+        evidence = Evidence(verdict.log_value, limit, self.state.n_since, self.promise)
         return DriftReport(
-            name,
-            alarm,
-            episodes.since,
-            Evidence(verdict.log_value, limit, self.state.n_since, self.promise),
-            _features(self._questions, verdict),
-            profile.n_rows,
-            state.null,
-            (*state.doubts, *notes),
+            name, alarm, episodes.since, evidence, features, profile.n_rows, state.null, (*state.doubts, *notes)
         )
 
     @property
     def promise(self) -> str:
         """What an alarm of this detector promises, in words."""
-        band = f" + {BAND_RISK}" if self.tolerance else ""
         if self._fitted().null == "rows" and not self.tolerance:
             return f"at most T/{self._dial.limit:g} false alarms expected in T batches"
-        return self._dial.promise + band
+        return self._dial.promise + (f" + {rows_vary.BAND_RISK}" if self.tolerance else "")
 
     def acknowledge(self, reason: str = "") -> DriftDetector:
         """Close the open episode: evidence restarts from zero, and every batch stays in the pool."""
@@ -425,83 +407,109 @@ class DriftDetector:
 
     @property
     def _questions(self) -> Questions:
-        if self._asked is None:
-            state = self._fitted()
-            chosen = questions_for(state.reference.binning, self.features, state.batch_column)
-            self._asked = Questions.of(state.reference, chosen, interactions=self.interactions)
-        return self._asked
+        state = self._fitted()
+        if self._asked is None or self._asked[0] is not state.reference:
+            chosen = watched(state.reference.binning, self.features, state.batch_column)
+            self._asked = (state.reference, Questions.of(state.reference, chosen, interactions=self.interactions))
+        return self._asked[1]
 
-    def _reference_profiles(self, reference: Any, batch: Any) -> list[Profile]:
+    def _null_for(self, n_batches: int) -> Null:
+        null: Null = self.null or ("batches" if n_batches > 1 else "rows")
+        if null == "batches" and n_batches < 2:
+            raise DataError(
+                f"null='batches' needs a reference of at least 2 batches, got {n_batches}: give batch= or a list"
+            )
+        if self.tolerance and null == "batches":
+            raise ConfigurationError("tolerance belongs to null='rows': set null='rows', or leave the tolerance at 0")
+        return null
+
+    def _reference_profiles(self, reference: Any, batch: Any, column: str | None) -> list[Profile]:
+        whole = reference
         if isinstance(reference, Profile):
             return [reference]
         if isinstance(reference, (list, tuple)):
+            if column is None and batch is not None:
+                raise ConfigurationError("batch: keys of rows belong to one frame; for a list name the key's column")
             if not reference:
                 raise DataError("the reference is an empty list: give at least two batches")
             if all(isinstance(part, Profile) for part in reference):
                 return list(reference)
-            binning = Binning.fit(frames.concat(reference), self.features)
-            return [binning.profile(part, batch_id=f"reference {i + 1}") for i, part in enumerate(reference)]
-        column = batch if isinstance(batch, str) else None
-        wanted = list(self.features) if self.features is not None else None
-        kept = reference if column is None or wanted is not None else frames.drop(reference, [column])
-        binning = Binning.fit(kept, wanted)
-        if batch is None:
-            return [binning.profile(kept)]
-        keys = frames.values_of(reference, column) if column is not None else batch
-        if len(keys) != frames.n_rows(reference):
-            raise DataError(f"batch has {len(keys)} keys for {frames.n_rows(reference)} rows: give one key a row")
-        return [binning.profile(frames.take(kept, rows), batch_id=key) for key, rows in frames.groups(keys)]
+            whole = frames.concat(reference)
+            parts = [(_key(part, column) or f"reference {i}", part) for i, part in enumerate(reference, 1)]
+        elif batch is not None:
+            keys = frames.values_of(reference, column) if column is not None else batch
+            if len(keys) != frames.n_rows(reference):
+                raise DataError(f"batch has {len(keys)} keys for {frames.n_rows(reference)} rows: give one key a row")
+            parts = [(key, frames.take(reference, rows)) for key, rows in frames.groups(keys)]
+        wanted = [name for name in frames.names(whole) if name != column] if self.features is None else self.features
+        binning = Binning.fit(whole, wanted)
+        if whole is reference and batch is None:
+            return [binning.profile(whole)]
+        if self._null_for(len(parts)) == "batches":
+            most = int(2 * np.median([frames.n_rows(part) for _, part in parts]))
+            parts = [(key, self._drawn(part, most, (2 << 32) + i)) for i, (key, part) in enumerate(parts)]
+        return [binning.profile(part, batch_id=key) for key, part in parts]
 
-    def _batch_id(self, batch: Any, batch_id: str | None) -> str | None:
-        column = self._fitted().batch_column
+    def _drawn(self, frame: Any, most: int, stream: int) -> Any:
+        """Return the frame, or `most` of its rows drawn at random."""
+        n = frames.n_rows(frame)
+        if n <= most:
+            return frame
+        rng = np.random.Generator(np.random.Philox(key=[self.random_state, stream]))
+        return frames.take(frame, np.sort(rng.choice(n, size=most, replace=False)))
+
+    def _batch_id(self, batch: Any, batch_id: object) -> str | None:
         if isinstance(batch, Profile):
-            return batch_id if batch_id is not None else batch.batch_id
-        if frames.n_rows(batch) == 0:
-            raise DataError("the batch is empty: there is nothing to test; a validator counts that as a failure")
-        if column is None or column not in frames.names(batch):
-            return None if batch_id is None else frames.key(batch_id)
-        keys = [key for key, _ in frames.groups(frames.values_of(batch, column))]
-        if len(keys) != 1:
-            raise DataError(f"one update is one batch, but {column!r} holds {len(keys)} keys ({keys[:3]}): split it")
-        return keys[0] if batch_id is None else frames.key(batch_id)
+            found = batch.batch_id
+        else:
+            if frames.n_rows(batch) == 0:
+                raise DataError("the batch is empty: there is nothing to test; a validator counts that as a failure")
+            found = _key(batch, self._fitted().batch_column)
+        return found if batch_id is None else frames.key(batch_id)
 
     def _profile(self, batch: Any, name: str) -> tuple[Profile, tuple[str, ...]]:
-        """Profile a batch; a batch of over twice the usual size is subsampled first, seeded by its number."""
+        """Profile a batch; where batches vary, one of over twice the usual size is subsampled, seeded by its number."""
         state = self._fitted()
-        binning = state.reference.binning
-        usual = state.batch_rows
+        binning, most = state.reference.binning, int(2 * state.batch_rows)
         notes: tuple[str, ...] = ()
+        compared = state.null == "batches" and not state.rebasing
         if isinstance(batch, Profile):
             if batch.binning.identity != binning.identity:
                 raise DataError("this profile has another binning: profile the batch with the detector's own")
             profile = batch
         else:
             n = frames.n_rows(batch)
-            if state.null == "batches" and n > 2 * usual:
-                draw = np.random.Generator(np.random.Philox(key=[self.random_state, (1 << 32) + state.t]))
-                kept = np.sort(draw.choice(n, size=int(2 * usual), replace=False))
-                batch = frames.take(batch, kept)
-                notes = (f"{n} rows are over twice the usual {usual:g}: {len(kept)} drawn at random were used",)
+            if compared and n > most:
+                batch = self._drawn(batch, most, (1 << 32) + state.t)
+                notes = (f"{n} rows are over twice the usual {state.batch_rows:g}: {most} drawn at random were used",)
             profile = binning.profile(batch, batch_id=name)
         if not profile.n_rows:
             raise DataError("the batch is empty: there is nothing to test; a validator counts that as a failure")
-        if state.null == "batches" and not usual / 2 <= profile.n_rows <= 2 * usual:
+        if compared and not state.batch_rows / 2 <= profile.n_rows <= 2 * state.batch_rows:
             note = (
-                f"{profile.n_rows} rows against a usual {usual:g}: the promise weakens where batch sizes change; "
-                "send batches of like size"
+                f"{profile.n_rows} rows against a usual {state.batch_rows:g}: the promise weakens where batch sizes "
+                "change; send batches of like size"
             )
             warnings.warn(note, BatchSizeWarning, stacklevel=3)
+            notes = (*notes, note)
+        if compared and len(state.pool) >= MANY_BATCHES:
+            note = f"{len(state.pool)} batches are stored, so updates are slow: call rebase()"
+            warnings.warn(note, LargeState, stacklevel=3)
             notes = (*notes, note)
         return profile, notes
 
     def _collect(self, profile: Profile, now: Readings, name: str, notes: tuple[str, ...]) -> DriftReport:
-        """Take a batch into the new reference while re-basing."""
+        """Take a batch into the new reference while re-basing; the last one fixes the usual size."""
         state = self._fitted()
-        pool = Readings.stack([state.pool, now])
-        pool = pool if state.null == "batches" else pool.total()
         episodes, _ = state.episodes.step(name, over_limit=False)
-        left = state.rebasing - 1
-        self.state = evolve(state, pool=pool, episodes=episodes, rebasing=left, t=state.t + 1)
+        left, pool = state.rebasing - 1, Readings.stack([state.pool, now])
+        state = evolve(state, pool=pool, episodes=episodes, rebasing=left, t=state.t + 1)
+        if not left and state.null == "batches":
+            usual = float(np.median(self._questions.batch_sizes(pool)))
+            state = evolve(state, batch_rows=usual, doubts=_few_batches(len(pool)))
+        elif not left:
+            state = evolve(state, pool=pool.total())
+        self.state = state
         note = f"re-basing: {left} more batches until the new reference is complete; nothing was tested"
         evidence = Evidence(-math.inf, math.log(self._dial.limit), 0, self.promise)
         return DriftReport(name, False, None, evidence, (), profile.n_rows, state.null, (*notes, note))
@@ -509,228 +517,60 @@ class DriftDetector:
     def _restarted(self, state: DriftState) -> DriftState:
         """Return the state with its evidence at zero."""
         if state.null == "batches":
-            singles = len(self._questions.living())
-            return evolve(state, bets=RankBets.start(np.repeat([True, False], [singles, 3])), n_since=0)
-        sets = len(_band_sets(self._questions, state.pool)[0]) if self.tolerance else len(self._row_weights())
-        start = -np.inf if self.tolerance else 0.0
-        return evolve(state, log_e=np.full((sets, 8), start), n_since=0)
+            return evolve(state, bets=batches_vary.start(self._questions), n_since=0)
+        return evolve(state, log_e=rows_vary.start(self._questions, self.tolerance), n_since=0)
 
-    def _rank_step(self, state: DriftState, now: Readings) -> tuple[DriftState, _Verdict]:
-        """Rank the newest batch among all batches so far, question by question."""
-        assert state.bets is not None
-        questions = self._questions
-        pool = Readings.stack([state.pool, now])
-        scores, sizes = questions.scores(pool)
-        z = np.where(questions.living(), robust_z(scores, questions.noise(), sizes), 0.0)
-        shape = _shape_z(pool.bins)
-        pairs = robust_z(angle(pool.same, pool.both), np.full(pool.same.shape[1], 0.25), pool.both)
-        away = np.concatenate([np.abs(z), shape], axis=1)
-        combined = [away.max(axis=1), np.square(np.minimum(np.abs(z), 8)).sum(axis=1), _row_max(np.abs(pairs))]
-        ranked = np.round(np.column_stack([z, *combined]), 9)
-        draws = np.random.Generator(np.random.Philox(key=[self.random_state, state.t])).random(ranked.shape[1])
-        bets = state.bets.update(smoothed_rank(ranked, draws), len(pool))
-        weights = self._rank_weights()
-        with np.errstate(divide="ignore"):
-            evidence = bets.log_values() + np.log(weights)
-        names = questions.names()
-        recent = min(state.n_since + 1, MAX_AGE)
-        owners = [*names, *(questions.pair_name(i) for i in range(len(questions.pairs)))]
-        strength = _strongest(owners, *_stand_out(np.concatenate([z, pairs], axis=1)[-recent:]))
-        over = {names[i] for i in np.flatnonzero(evidence[: len(names)] >= math.log(self._dial.limit))}
-        verdict = _Verdict(float(evidence.max()), strength, frozenset(over), pool)
-        return evolve(state, pool=pool, bets=bets), verdict
-
-    def _rank_weights(self) -> Floats:
-        """Weights of the single questions, then of the largest, the summed and the largest pair score."""
-        singles = self._questions.class_weights(0.40, 0.25, 0.25, 0.10)
-        pair = 0.15 if self._questions.pairs else 0.0
-        weights = np.concatenate([0.45 * singles / max(singles.sum(), 1e-300), [0.30, 0.10, pair]])
-        result: Floats = weights / weights.sum()
-        return result
-
-    def _row_step(self, state: DriftState, now: Readings) -> tuple[DriftState, _Verdict]:
-        """Bet against exchangeable rows, or against the tolerated band around the reference."""
+    def _step(self, state: DriftState, now: Readings, log_limit: float) -> tuple[DriftState, Verdict, Readings]:
+        """Return the next state, the verdict, and the batches by which a change is described."""
+        questions, pool = self._questions, Readings.stack([state.pool, now])
+        if state.null == "batches":
+            assert state.bets is not None
+            u = np.random.Generator(np.random.Philox(key=[self.random_state, state.t])).random(
+                len(state.bets.two_sided)
+            )
+            bets, verdict = batches_vary.step(
+                questions, state.bets, pool, u=u, recent=state.n_since + 1, log_limit=log_limit
+            )
+            return evolve(state, pool=pool, bets=bets), verdict, pool
         assert state.log_e is not None
-        questions, before = self._questions, state.pool
-        pool = Readings.stack([before, now]).total()
         if self.tolerance:
-            names, log_e = _band_bets(questions, self._reference_readings(), now, self.tolerance)
-            log_m = log_shiryaev_roberts(state.log_e, log_e)
-            evidence = log_m.ravel() - math.log(log_m.size)
-            log_value = float(log_mean_exp(log_m.ravel(), axis=0))
-        else:
-            names, log_e = _tilt_bets(questions, now, pool)
-            log_m = log_cusum(state.log_e, log_e)
-            with np.errstate(divide="ignore"):
-                evidence = (log_m + np.log(self._row_weights() / 8)[:, None]).ravel()
-            log_value = float(evidence.max())
-        owners = np.repeat(np.array(names, dtype=object), 8)
-        over = {str(owners[i]) for i in np.flatnonzero(evidence >= math.log(self._dial.limit))}
-        values = log_m.ravel()
-        strength = _strongest(list(owners), values, np.ones(len(values), dtype=np.intp))
-        verdict = _Verdict(log_value, strength, frozenset(over), Readings.stack([before, now]))
-        return evolve(state, pool=pool, log_e=log_m), verdict
-
-    def _row_weights(self) -> Floats:
-        """Weights of location, scale, cumulative sets, levels and missing, and pairs; those that exist add up to 1."""
-        questions = self._questions
-        singles = questions.class_weights(0.35, 0.20, 0.15, 0.10)
-        f = len(questions.numeric)
-        sets = np.concatenate([feature.distinct_cuts()[CUMULATIVE] for feature in questions.numeric] or [np.zeros(0)])
-        sets = 0.10 * sets / max(sets.sum(), 1)
-        pairs = np.full(len(questions.pairs), 0.10 / max(len(questions.pairs), 1))
-        weights = np.concatenate([singles[: 2 * f], sets, singles[2 * f :], pairs])
-        result: Floats = weights / weights.sum()
-        return result
-
-    def _reference_readings(self) -> Readings:
-        return self._questions.read(self._fitted().reference)
+            log_e, verdict = rows_vary.band(
+                questions, state.log_e, state.pool, now, tolerance=self.tolerance, log_limit=log_limit
+            )
+            return evolve(state, log_e=log_e), verdict, pool
+        log_e, verdict = rows_vary.tilt(questions, state.log_e, pool.total(), now, log_limit=log_limit)
+        return evolve(state, pool=pool.total(), log_e=log_e), verdict, pool
 
 
-def _row_max(values: Floats) -> Floats:
-    result: Floats = values.max(axis=1) if values.shape[1] else np.zeros(len(values))
-    return result
+def _key(frame: Any, column: str | None) -> str | None:
+    """Return the batch key that the frame holds in this column, or None without one."""
+    if column is None or column not in frames.names(frame):
+        return None
+    keys = [key for key, _ in frames.groups(frames.values_of(frame, column))]
+    if len(keys) != 1:
+        raise DataError(f"one update is one batch, but {column!r} holds {len(keys)} keys ({keys[:3]}): split it")
+    return keys[0]
 
 
-def _stand_out(z: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    """Return, for each question, the largest |sum of the newest k scores| / sqrt(k), and that k: a change-point guess."""
-    length = np.arange(1, len(z) + 1)
-    sums = np.abs(np.cumsum(z[::-1], axis=0)) / np.sqrt(length)[:, None]
-    best = sums.argmax(axis=0)
-    return sums[best, np.arange(z.shape[1])], length[best]
+def _unique(ids: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(ids)
+    for name, times in Counter(found).items():
+        if times > 1:
+            raise DuplicateBatch.of(name)
+    return found
 
 
-def _strongest(names: Sequence[str], strength: Floats, ages: NDArray[np.intp]) -> dict[str, tuple[float, int]]:
-    best: dict[str, tuple[float, int]] = {}
-    for name, value, age in zip(names, strength.tolist(), ages.tolist(), strict=True):
-        best[name] = max(best.get(name, (-math.inf, 1)), (value, age))
-    return best
+def _few_batches(n: int) -> tuple[str, ...]:
+    if n >= FEW_BATCHES:
+        return ()
+    return (f"the reference has {n} batches: with fewer than {FEW_BATCHES} a change is found late; give more batches",)
 
 
-def _features(questions: Questions, verdict: _Verdict) -> tuple[FeatureDrift, ...]:
-    cut = {age: verdict.pool.split(age) for age in {age for _, age in verdict.strength.values()}}
+def _features(questions: Questions, verdict: Verdict, pool: Readings) -> tuple[FeatureDrift, ...]:
+    changes = questions.largest_changes(pool, {name: age for name, (_, age) in verdict.strength.items()})
     found = []
     for name, (strength, age) in verdict.strength.items():
-        effect, message = questions.largest_change(name, *cut[age])
+        effect, message = changes[name]
         when = "" if age == 1 else f" in the last {age} batches"
         found.append(FeatureDrift(name, effect, message + when, age, strength, name in verdict.over))
     return tuple(sorted(found, key=lambda f: (not f.over_limit, -f.strength, f.name)))
-
-
-def _shape_z(bins: Ints) -> Floats:
-    """Return how unusual the shape of each numeric feature is in each batch, (N, F), robustly standardised.
-
-    The chi-square distance of a batch's bin shares from their mean, by its cube root close to normal (Wilson and
-    Hilferty 1931), whose noise for k degrees of freedom is sqrt(2 / (9 k)) on the scale of cbrt(chi2 / k).
-    """
-    n = bins.sum(axis=2, keepdims=True)
-    shares = bins / np.maximum(n, 1)
-    mean = shares.mean(axis=0)
-    k = np.maximum((mean > 0).sum(axis=1) - 1, 1)
-    distance = (np.square(shares - mean) / np.where(mean > 0, mean, 1.0)).sum(axis=2) * n[:, :, 0]
-    return robust_z(np.cbrt(distance / k), 2 / (9 * k), np.ones(n[:, :, 0].shape))
-
-
-def _tilt_bets(questions: Questions, now: Readings, pool: Readings) -> tuple[list[str], Floats]:
-    """Return the log e-values of the rows null, (questions, 8), and the feature of each question."""
-    f = len(questions.numeric)
-    names = [feature.name for feature in questions.numeric]
-    bets = []
-    for scores in ([q.location for q in questions.numeric], [q.scale for q in questions.numeric]):
-        bets.append(log_tilts(now.bins[0], pool.bins[0], np.array(scores).reshape(f, N_BINS)))
-    below, below_pool = np.cumsum(now.bins[0], axis=1), np.cumsum(pool.bins[0], axis=1)
-    x, big_x = below[:, CUMULATIVE].ravel(), below_pool[:, CUMULATIVE].ravel()
-    n, big_n = np.repeat(below[:, -1], len(CUMULATIVE)), np.repeat(below_pool[:, -1], len(CUMULATIVE))
-    bets.append(log_share_tilts(x, n, big_x, big_n))
-    bets.append(log_share_tilts(now.hits[0], now.rows[0], pool.hits[0], pool.rows[0]))
-    bets.append(log_share_tilts(now.same[0], now.both[0], pool.same[0], pool.both[0]))
-    owners = names * 2 + [name for name in names for _ in CUMULATIVE] + [q.feature for q in questions.shares]
-    owners += [questions.pair_name(i) for i in range(len(questions.pairs))]
-    return owners, np.concatenate(bets)
-
-
-def _band_sets(questions: Questions, readings: Readings) -> tuple[list[str], Ints, Ints]:
-    """Return hits and rows of nineteen cumulative and nine central sets per numeric feature, shares and pairs."""
-    below = np.cumsum(readings.bins.sum(axis=0), axis=1)
-    central = np.arange(9)
-    sets = np.concatenate([below[:, : N_BINS - 1], below[:, N_BINS - 2 - central] - below[:, central]], axis=1)
-    names = [feature.name for feature in questions.numeric for _ in range(sets.shape[1])]
-    names += [q.feature for q in questions.shares] + [questions.pair_name(i) for i in range(len(questions.pairs))]
-    whole = readings.total()
-    hits = np.concatenate([sets.ravel(), whole.hits[0], whole.same[0]])
-    rows = np.concatenate([np.repeat(below[:, -1], sets.shape[1]), whole.rows[0], whole.both[0]])
-    return names, hits, rows
-
-
-def _band_bets(questions: Questions, reference: Readings, now: Readings, tolerance: float) -> tuple[list[str], Floats]:
-    """Return the log e-values against the band around the reference's shares, widened by the tolerance."""
-    names, k, n = _band_sets(questions, reference)
-    _, hits, rows = _band_sets(questions, now)
-    interval = clopper_pearson(k, n, level=1 - BAND_RISK / len(names))
-    low = np.sin(np.clip(np.arcsin(np.sqrt(interval.low)) - tolerance / 2, 0, np.pi / 2)) ** 2
-    high = np.sin(np.clip(np.arcsin(np.sqrt(interval.high)) + tolerance / 2, 0, np.pi / 2)) ** 2
-    return names, log_bounded_mean(rows, hits, low, high)
-
-
-def _doubts(reference: Any, profiles: Sequence[Profile], null: Null, questions: Questions) -> tuple[str, ...]:
-    if null == "batches":
-        if len(profiles) >= FEW_BATCHES:
-            return ()
-        return (
-            f"the reference has {len(profiles)} batches: with fewer than {FEW_BATCHES} a change is found late; "
-            "give more batches",
-        )
-    if isinstance(reference, (Profile, list, tuple)):
-        return ()
-    return _row_doubts(reference, profiles[0], questions)
-
-
-def _row_doubts(reference: frames.Frame, profile: Profile, questions: Questions) -> tuple[str, ...]:
-    """Check on the reference itself that rows are exchangeable.
-
-    Chunk means may not vary more, or follow each other more, than those of shuffled rows. Under the null the variance
-    ratio of k chunks is chi-square with k - 1 degrees of freedom, and sqrt(k) times their lag-1 autocorrelation (plus
-    1/k) is standard normal, in the limit of long chunks.
-    """
-    from scipy.special import chdtrc, ndtr
-
-    n = profile.n_rows
-    k = int(np.clip(n // 50, 0, 50))
-    if k < 20:
-        return ()
-    scores = _row_scores(reference, questions)
-    found = []
-    for name, values in scores.items():
-        centred = values - values.mean()
-        spread = float(np.square(centred).mean())
-        if spread == 0:
-            continue
-        means = np.array([part.mean() for part in np.array_split(centred, k)])
-        ratio = float(np.square(means).sum() / (spread * k / n))
-        follow = float(means[:-1] @ means[1:] / max(np.square(means).sum(), 1e-300))
-        p = min(float(chdtrc(k - 1, ratio)), float(ndtr(-(follow + 1 / k) * math.sqrt(k)))) * 2 * len(scores)
-        if p < 0.01:
-            found.append((ratio / (k - 1), name))
-    if not found:
-        return ()
-    worst, name = max(found)
-    return (
-        f"rows are not exchangeable: chunks of {name!r} vary {worst:.1f} times as much as chance allows "
-        f"({len(found)} of {len(scores)} features fail): give batch= (a day, say), or alarms will be false",
-    )
-
-
-def _row_scores(reference: frames.Frame, questions: Questions) -> dict[str, Floats]:
-    """Return one score per row and feature: the location score, or whether the most frequent level is there."""
-    scores: dict[str, Floats] = {}
-    columns = {c.name: c for c in frames.columns(reference)}
-    for feature in questions.numeric:
-        values = columns[feature.name].numbers()
-        row = feature.location[np.searchsorted(feature.edges, values, side="left").clip(max=N_BINS - 1)]
-        scores[feature.name] = np.where(np.isnan(values), 0.0, row)
-    for name in {q.feature for q in questions.shares} - scores.keys():
-        column = columns[name]
-        codes = column.values if column.levels is not None else np.unique(column.values, return_inverse=True)[1]
-        usual = np.bincount(codes[codes >= 0]).argmax() if (codes >= 0).any() else 0
-        scores[name] = (codes == usual).astype(np.float64)
-    return scores

@@ -1,19 +1,21 @@
-"""What drift asks of a profile: a profile's fine counts become a few counts for each question, and those become scores.
+"""What drift asks of a profile: its fine counts become a few counts for each question, and those become scores.
 
-Where does a feature lie, how wide is it, how often does each level and a missing value occur, which features move together?
+Where does a feature lie, how wide is it, how often does each level and a missing value occur, which features move
+together?
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from mlopskit.errors import DataError
+from mlopskit.errors import ConfigurationError, DataError
 from mlopskit.profiling import Binning, LevelBins, NumericBins, Profile
 from mlopskit.stats.summaries import location_and_scale
 
@@ -23,6 +25,8 @@ Ints = NDArray[np.int64]
 N_BINS = 20
 RARE = 0.002  # levels below this share of the reference are folded into "other"
 CUMULATIVE = np.array([0, 1, 4, 9, 14, 17, 18])  # the sets at .05 .10 .25 .50 .75 .90 .95 of the nineteen
+CENTRAL = np.arange(9)  # the sets between the j-th edge from below and the j-th from above
+N_SETS = N_BINS - 1 + len(CENTRAL)
 
 
 @frozen(eq=False)
@@ -51,23 +55,25 @@ class Readings:
     @classmethod
     def stack(cls, parts: Iterable[Readings]) -> Readings:
         """Put batches one after the other."""
-        lists = [(p.bins, p.hits, p.rows, p.same, p.both) for p in parts]
-        return cls(*(np.concatenate(arrays) for arrays in zip(*lists, strict=True)))
+        return cls(*(np.concatenate(arrays) for arrays in zip(*(p._arrays for p in parts), strict=True)))
 
     def total(self) -> Readings:
         """Return the sum over batches, as one batch."""
-        arrays = (self.bins, self.hits, self.rows, self.same, self.both)
-        return Readings(*(a.sum(axis=0, keepdims=True) for a in arrays))
+        return Readings(*(a.sum(axis=0, keepdims=True) for a in self._arrays))
 
     def none(self) -> Readings:
         """Return no batches, N = 0, with the same questions."""
-        return Readings(self.bins[:0], self.hits[:0], self.rows[:0], self.same[:0], self.both[:0])
+        return Readings(*(a[:0] for a in self._arrays))
 
-    def split(self, n: int) -> tuple[Readings, Readings]:
-        """Return the sum of all but the newest n batches, and the sum of those n."""
-        cut = len(self) - n
-        arrays = (self.bins, self.hits, self.rows, self.same, self.both)
-        return Readings(*(a[:cut] for a in arrays)).total(), Readings(*(a[cut:] for a in arrays)).total()
+    def before_and_since(self, most: int) -> tuple[Readings, Readings]:
+        """Return, for k = 1..most, the sum of all but the newest k batches, and the sum of those k."""
+        since = [np.cumsum(a[: -most - 1 : -1], axis=0) for a in self._arrays]
+        before = [a.sum(axis=0, keepdims=True) - newest for a, newest in zip(self._arrays, since, strict=True)]
+        return Readings(*before), Readings(*since)
+
+    @property
+    def _arrays(self) -> tuple[Ints, ...]:
+        return self.bins, self.hits, self.rows, self.same, self.both
 
 
 @frozen(eq=False)
@@ -99,16 +105,21 @@ class NumericFeature:
         """Return the rows in the feature's twentieths."""
         return self._coarse(counts, self.cuts)
 
-    def distinct_cuts(self) -> NDArray[np.bool_]:
-        """Which of the nineteen sets {x <= edge} differ from the next one: equal edges ask the same question twice."""
-        return np.append(self.edges[:-1] != self.edges[1:], True)
+    def distinct(self) -> NDArray[np.bool_]:
+        """Which of the cumulative sets differ from the next one: equal edges ask the same question twice."""
+        edges = self.edges[CUMULATIVE]
+        return np.append(edges[:-1] != edges[1:], True)
 
     def edge(self, i: int) -> str:
         """Return an edge in words."""
-        value = self.edges[i]
-        if self.kind == "datetime":
-            return str(pd.Timestamp(int(value)))
-        return str(pd.Timedelta(int(value))) if self.kind == "duration" else f"{value:.4g}"
+        return _readable(self.kind, self.edges[i])
+
+    def words(self, i: int) -> str:
+        """Return one of the 28 sets in words: above an edge (19), then between two edges (9)."""
+        if i < N_BINS - 1:
+            return f"share of rows above {self.edge(i)}"
+        j = i - (N_BINS - 1)
+        return f"share of rows between {self.edge(j)} and {self.edge(N_BINS - 2 - j)}"
 
 
 @frozen
@@ -187,6 +198,10 @@ class Questions:
             profile.paired[left, right][None, :],
         )
 
+    def batch_sizes(self, readings: Readings) -> Ints:
+        """Return the rows of each batch: every row is asked whether a value is missing."""
+        return readings.rows[:, [q.kind for q in self.shares].index("missing")]
+
     def scores(self, readings: Readings) -> tuple[Floats, Ints]:
         """Return the signed scores (N, 2F + S) of location, scale and shares, and the rows behind each."""
         n = readings.bins.sum(axis=2)
@@ -225,28 +240,96 @@ class Questions:
         """Return the feature of each single question, in the order of `scores`."""
         return [f.name for f in self.numeric] * 2 + [q.feature for q in self.shares]
 
-    def pair_name(self, i: int) -> str:
-        """Return a pair in words."""
-        a, b = self.pairs[i]
-        return f"{self.numeric[a].name} ~ {self.numeric[b].name}"
+    @cached_property
+    def pair_names(self) -> list[str]:
+        """Each pair in words."""
+        return [f"{self.numeric[a].name} ~ {self.numeric[b].name}" for a, b in self.pairs]
 
-    def largest_change(self, feature: str, before: Readings, now: Readings) -> tuple[float, str]:
-        """Return the largest change of a share of this feature: Cohen's h (signed) and a sentence.
+    @cached_property
+    def set_names(self) -> list[str]:
+        """The feature or pair of each set, in the order of `sets`."""
+        numeric = [f.name for f in self.numeric for _ in range(N_SETS)]
+        return numeric + [q.feature for q in self.shares] + self.pair_names
 
-        Both readings hold one batch (N = 1): what was there before, and what came now.
+    @cached_property
+    def _positions(self) -> dict[str, NDArray[np.intp]]:
+        found: dict[str, list[int]] = {}
+        for i, name in enumerate(self.set_names):
+            found.setdefault(name, []).append(i)
+        return {name: np.array(where) for name, where in found.items()}
+
+    def sets(self, readings: Readings) -> tuple[Ints, Ints]:
+        """Return rows inside and rows asked, each (N, S), of every set that can be put into words.
+
+        For each numeric feature the 19 sets above an edge and 9 central ones, then shares, then pairs.
         """
-        found: list[tuple[float, str]] = []
-        for i, f in enumerate(self.numeric):
-            if f.name == feature:
-                found += _numeric_changes(f, before.bins[0, i], now.bins[0, i])
-        for i, q in enumerate(self.shares):
-            if q.feature == feature:
-                found.append(_change(q.words(), before.hits[0, i], before.rows[0, i], now.hits[0, i], now.rows[0, i]))
-        for i in range(len(self.pairs)):
-            if self.pair_name(i) == feature:
-                words = "share of rows on the same side of both medians"
-                found.append(_change(words, before.same[0, i], before.both[0, i], now.same[0, i], now.both[0, i]))
-        return max(found, key=lambda change: abs(change[0]))
+        below = np.cumsum(readings.bins, axis=2)
+        n = below[:, :, -1:]
+        central = below[:, :, N_BINS - 2 - CENTRAL] - below[:, :, CENTRAL]
+        inside = np.concatenate([n - below[:, :, : N_BINS - 1], central], axis=2).reshape(len(readings), -1)
+        asked = np.repeat(n[:, :, 0], N_SETS, axis=1)
+        hits = np.concatenate([inside, readings.hits, readings.same], axis=1)
+        return hits, np.concatenate([asked, readings.rows, readings.both], axis=1)
+
+    def set_words(self, i: int) -> str:
+        """Return a set in words."""
+        numeric = N_SETS * len(self.numeric)
+        if i < numeric:
+            return self.numeric[i // N_SETS].words(i % N_SETS)
+        if i < numeric + len(self.shares):
+            return self.shares[i - numeric].words()
+        return "share of rows on the same side of both medians"
+
+    def largest_changes(self, pool: Readings, ages: Mapping[str, int]) -> dict[str, tuple[float, str]]:
+        """Return, for each feature or pair, the set that changed most: Cohen's h (signed) and a sentence.
+
+        Parameters
+        ----------
+        pool
+            All batches, the newest last.
+        ages
+            For each feature or pair: how many of the newest batches are compared with those before them.
+        """
+        before, since = pool.before_and_since(max(ages.values(), default=1))
+        (k0, n0), (k1, n1) = self.sets(before), self.sets(since)
+        h = np.where((n0 > 0) & (n1 > 0), 2 * (angle(k1, n1) - angle(k0, n0)), 0.0)
+        result = {}
+        for name, age in ages.items():
+            row, where = age - 1, self._positions[name]
+            i = int(where[np.abs(h[row, where]).argmax()])
+            change = _in_words(k0[row, i], n0[row, i], k1[row, i], n1[row, i])
+            result[name] = (float(h[row, i]), f"{self.set_words(i)} {change}")
+        return result
+
+
+@frozen
+class Verdict:
+    """What one batch says together with those before it.
+
+    Parameters
+    ----------
+    log_value
+        The strongest weighted log evidence.
+    strength
+        For each feature or pair: how much it stands out, and over how many of the newest batches.
+    over
+        Features and pairs that are over the alarm limit by themselves.
+    """
+
+    log_value: float
+    strength: dict[str, tuple[float, int]]
+    over: frozenset[str]
+
+    @classmethod
+    def of(
+        cls, log_value: float, names: Sequence[str], strength: Floats, ages: NDArray[np.intp], over: NDArray[np.intp]
+    ) -> Verdict:
+        """Gather the questions by name: the strongest question speaks; `over` are positions in `names`."""
+        best: dict[str, tuple[float, int]] = {}
+        for name, value, age in zip(names, strength.tolist(), ages.tolist(), strict=True):
+            if name not in best or value > best[name][0]:
+                best[name] = (value, age)
+        return cls(log_value, best, frozenset(names[i] for i in over))
 
 
 def angle(hits: Ints, rows: Ints) -> Floats:
@@ -259,46 +342,42 @@ def _levels(position: int, bins: LevelBins, counts: Ints) -> list[ShareQuestion]
     share = counts / max(int(counts.sum()), 1)
     kept = [i for i in range(len(bins.levels)) if share[i] >= RARE]
     rest = tuple(i for i in range(len(counts)) if i not in set(kept))
-    questions = [ShareQuestion(bins.name, repr(bins.levels[i]), "level", position, (i,)) for i in kept]
+    times = bins.kind in ("datetime", "duration")
+    labels = [_readable(bins.kind, float(v)) if times else repr(v) for v in bins.levels]
+    questions = [ShareQuestion(bins.name, labels[i], "level", position, (i,)) for i in kept]
     other = "levels that the reference has rarely or never"
     return [*questions, ShareQuestion(bins.name, other, "level", position, rest)]
 
 
-def _change(words: str, k0: int, n0: int, k1: int, n1: int) -> tuple[float, str]:
+def _in_words(k0: int, n0: int, k1: int, n1: int) -> str:
     if not n0 or not n1:
-        return 0.0, f"{words}: no rows to compare"
+        return "has no rows to compare"
     p0, p1 = k0 / n0, k1 / n1
-    h = 2 * (np.arcsin(np.sqrt(p1)) - np.arcsin(np.sqrt(p0)))
-    verb = "rose" if p1 >= p0 else "fell"
-    return float(h), f"{words} {verb} from {p0:.1%} to {p1:.1%}"
+    return f"{'rose' if p1 >= p0 else 'fell'} from {p0:.1%} to {p1:.1%}"
 
 
-def _numeric_changes(feature: NumericFeature, before: Ints, now: Ints) -> list[tuple[float, str]]:
-    below0, below1 = np.cumsum(before), np.cumsum(now)
-    n0, n1 = int(below0[-1]), int(below1[-1])
-    found = []
-    for i in range(N_BINS - 1):
-        words = f"share of rows above {feature.edge(i)}"
-        found.append(_change(words, n0 - int(below0[i]), n0, n1 - int(below1[i]), n1))
-    for i in range(9):
-        j = N_BINS - 2 - i
-        words = f"share of rows between {feature.edge(i)} and {feature.edge(j)}"
-        found.append(_change(words, int(below0[j] - below0[i]), n0, int(below1[j] - below1[i]), n1))
-    return found
+def _readable(kind: str, value: float) -> str:
+    if kind == "datetime":
+        return str(pd.Timestamp(int(value)))
+    return str(pd.Timedelta(int(value))) if kind == "duration" else f"{value:.4g}"
 
 
-def questions_for(binning: Binning, features: Sequence[str] | None, exclude: str | None) -> tuple[str, ...]:
+def watched(binning: Binning, features: Sequence[str] | None, batch_column: str | None) -> tuple[str, ...]:
     """Return the features to watch: those asked for, or every column but the batch column.
 
     Raises
     ------
     DataError
         When a feature is not in the reference.
+    ConfigurationError
+        When the batch column is asked for as a feature.
     """
     have = [c.name for c in binning.columns]
     if features is None:
-        return tuple(name for name in have if name != exclude)
+        return tuple(name for name in have if name != batch_column)
     unknown = [name for name in features if name not in have]
     if unknown:
         raise DataError(f"features={unknown} are not in the reference: got columns {have}")
+    if batch_column in features:
+        raise ConfigurationError(f"batch={batch_column!r} names the batches: leave it out of features")
     return tuple(features)
