@@ -151,16 +151,18 @@ def doubts(reference: frames.Frame, profile: Profile, questions: Questions) -> t
 
 
 def _chunk_test(values: Floats, k: int) -> tuple[float, float]:
-    """Return the variance of k chunk means over its expectation, and a p-value for variance and autocorrelation."""
-    centred = values - values.mean()
+    """Return the variance of k chunk means over its expectation, and a p-value for variance and autocorrelation.
+
+    Where a chunk holds less than about one row that differs from the rest, nothing can be told: p = 1.
+    """
+    centred, length = values - values.mean(), len(values) / k
     spread = float(np.square(centred).mean())
-    if spread == 0:
+    kurtosis = float(np.power(centred, 4).mean() / spread**2 - 3) if spread else np.inf
+    if kurtosis > length:
         return 1.0, 1.0
-    length = len(values) / k
     means = np.array([part.mean() for part in np.array_split(centred, k)])
     ratio = float(np.square(means).sum() / spread * length)
-    kurtosis = float(np.power(centred, 4).mean() / spread**2 - 3)
-    scale = max(1 + kurtosis / (2 * length), 0.5)
+    scale = 1 + kurtosis / (2 * length)
     follow = float(means[:-1] @ means[1:] / max(np.square(means).sum(), 1e-300))
     p = min(float(chdtrc((k - 1) / scale, ratio / scale)), float(ndtr(-(follow + 1 / k) * k**0.5)))
     return ratio / (k - 1), 2 * p
