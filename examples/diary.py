@@ -30,7 +30,7 @@ class Diary:
     def __init__(self) -> None:
         self.days: dict[pd.Timestamp, dict[str, float]] = {}
         self.events: list[tuple[pd.Timestamp, str, str]] = []
-        self.history = ""
+        self.ending = ""
         self.began = time.monotonic()
 
     def note(self, day: pd.Timestamp, kind: str, text: str) -> None:
@@ -61,6 +61,12 @@ class Diary:
         if decision.action != "keep":
             self.note(day, decision.action, decision.reason)
 
+    def finish(self, decisions, history) -> None:
+        """Remember what the policy and the registry remember."""
+        counts = pd.Series([d.action for d in decisions]).value_counts()
+        recorded = ", ".join(f"{n} {action}" for action, n in counts.items())
+        self.ending = f"{len(decisions)} decisions recorded: {recorded}\n\nWhat the registry remembers\n{history}"
+
     def moments(self, kind: str) -> list[pd.Timestamp]:
         """Return the days on which something of this kind happened."""
         return [day for day, what, _ in self.events if what == kind]
@@ -83,12 +89,12 @@ class Diary:
                 print(f"{'':30} {line.strip()}")
         print("\nThe year by month (log-loss: mean over the labelled rows)")
         print(self.by_month().to_string())
-        print(f"\nWhat the registry remembers\n{self.history}")
+        print(f"\n{self.ending}")
 
     def by_month(self) -> pd.DataFrame:
         """Return the table of the year, with a total."""
         days = pd.DataFrame.from_dict(self.days, orient="index")
-        parts = {name: part for name, part in days.groupby(days.index.strftime("%Y-%m"))} | {"total": days}
+        parts = {**dict(list(days.groupby(days.index.strftime("%Y-%m")))), "total": days}
         return pd.DataFrame([self._month(name, part) for name, part in parts.items()]).set_index("month")
 
     def _month(self, name: str, part: pd.DataFrame) -> dict[str, object]:

@@ -3,13 +3,20 @@
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
+
 from diary import log_loss
 
 FEATURES = [
     *["carrier", "origin", "dest", "sched_hour", "sched_minute", "weekday", "distance"],
     *["temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"],
 ]
+TEXT = ["carrier", "origin", "dest", "weekday"]
 WEATHER = ["temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"]
 FAULT = ("2013-08-05", "2013-08-14")
 
@@ -37,6 +44,14 @@ def load() -> pd.DataFrame:
         late=(table["arr_delay"] > 15).astype("float").where(table["arr_delay"].notna()),
     )
     return table.sort_values(["day", "sched_dep_time", "id"])[["id", "day", *FEATURES, "late"]].reset_index(drop=True)
+
+
+def make_model() -> Pipeline:
+    """Return an unfitted classifier: text as codes (unseen values as missing), then boosted trees."""
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, min_frequency=20)
+    columns = make_column_transformer((encoder, TEXT), remainder="passthrough")
+    trees = HistGradientBoostingClassifier(categorical_features=[0, 1, 2, 3], max_leaf_nodes=15, max_iter=60)
+    return make_pipeline(columns, trees)
 
 
 def with_fault(batch: pd.DataFrame) -> pd.DataFrame:

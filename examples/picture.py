@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pandas as pd
-from diary import Diary
 from matplotlib.dates import ConciseDateFormatter, MonthLocator
 from matplotlib.figure import Figure
+
+from diary import Diary
 
 
 def draw(diary: Diary, fault: tuple[str, str], path: Path) -> None:

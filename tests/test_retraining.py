@@ -161,7 +161,7 @@ class TestOnAlarm:
         assert held.action == "keep"
         assert held.reason == (
             "cooldown until 2013-03-04; would have retrained because performance alarm since b1 "
-            "(performance in b1: open since b1; hour: later than ever)"
+            "(hour: later than ever)"
         )
         assert policy.decide([], now=day(2)).action == "keep"
         answer = policy.decide([], now=day(3))

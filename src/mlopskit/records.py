@@ -57,12 +57,22 @@ def predict(model: Any, frame: frames.Frame, features: tuple[str, ...] | None = 
     if frames.n_rows(frame) == 0:
         raise DataError("cannot predict for an empty frame: send at least one row")
     chosen = frames.to_pandas(frame if features is None else frames.select(frame, features))
+    last, rows = _prepared(model, chosen)
     scores = None
-    if hasattr(model, "predict_proba"):
-        scores = np.asarray(model.predict_proba(chosen), dtype=np.float64)
+    if hasattr(last, "predict_proba"):
+        scores = np.asarray(last.predict_proba(rows), dtype=np.float64)
         if scores.ndim == 2 and scores.shape[1] == 2:
             scores = scores[:, 1]
-    return Predictions(np.asarray(model.predict(chosen)), scores)
+    return Predictions(np.asarray(last.predict(rows)), scores)
+
+
+def _prepared(model: Any, rows: Any) -> tuple[Any, Any]:
+    """Return a pipeline's last step and the transformed rows, so that values and scores share one transformation."""
+    from sklearn.pipeline import Pipeline
+
+    if type(model) is Pipeline and len(model.steps) > 1 and hasattr(model, "predict_proba"):
+        return model.steps[-1][1], model[:-1].transform(rows)
+    return model, rows
 
 
 @frozen

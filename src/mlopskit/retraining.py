@@ -35,7 +35,7 @@ class OpenEpisode:
     monitor, since
         Name of the monitor and the batch that opened the episode: together they identify it.
     words
-        What the report said when the episode was first seen.
+        What the report found when the episode was first seen.
     answered
         Whether a retrain answered it already.
     """
@@ -96,7 +96,7 @@ class PolicyState:
         monitors = [report for report in reports if isinstance(report, MonitorReport)]
         spoke = {report.monitor for report in monitors}
         active = {
-            (r.monitor, r.since): OpenEpisode(r.monitor, r.since, _words(r)) for r in monitors if r.since is not None
+            (r.monitor, r.since): OpenEpisode(r.monitor, r.since, _finding(r)) for r in monitors if r.since is not None
         }
         kept = [e for e in self.episodes if e.monitor not in spoke or e.key in active]
         known = {episode.key for episode in kept}
@@ -521,9 +521,17 @@ def _failed(report: Any) -> bool:
 
 def _words(report: Any) -> str:
     """Return the first line of what a report says; of one that found something, the first finding too."""
-    lines = str(report).strip().splitlines() or [type(report).__name__]
     found = getattr(report, "active", False) or _failed(report)
-    return "; ".join(line.strip() for line in lines[: 2 if found else 1])
+    return "; ".join(_lines(report)[: 2 if found else 1])
+
+
+def _finding(report: Any) -> str:
+    """Return the first finding of a report, below the line that says that there is one."""
+    return _lines(report)[:2][-1]
+
+
+def _lines(report: Any) -> list[str]:
+    return [line.strip() for line in str(report).strip().splitlines()] or [type(report).__name__]
 
 
 def _evidence(reports: tuple[Any, ...]) -> tuple[str, ...]:
@@ -537,8 +545,9 @@ def _evidence(reports: tuple[Any, ...]) -> tuple[str, ...]:
 
 
 def _span(span: dt.timedelta) -> str:
-    days = "1 day" if span.days == 1 else f"{span.days} days"
-    return days if span == dt.timedelta(days=span.days) else str(span)
+    if span < dt.timedelta(days=2) and span != dt.timedelta(days=1):
+        return str(span)
+    return "1 day" if span.days == 1 else f"{span.days} days"
 
 
 def _when(moment: dt.datetime) -> str:
