@@ -401,7 +401,7 @@ class TestHistory:
         last = history.events[-1]
         assert (last.number, last.alias, last.previous, last.reason) == (2, "champion", 3, "too many false calls")
         lines = str(history).splitlines()
-        assert lines[0] == "2013-03-01 12:00 registered m:1"
+        assert lines[0] == f"2013-03-01 12:00 registered m:1 {three.get('m:1').digest[:12]}"
         assert lines[1] == "2013-03-01 12:00 promoted m:1 to champion (number 1)"
         assert lines[-1] == "2013-03-01 13:00 rolled back m:2 as champion, from m:3 (too many false calls)"
 
@@ -409,7 +409,7 @@ class TestHistory:
         """It becomes a frame with typed columns, plain data and HTML."""
         history = three.history("m")
         frame = history.to_frame()
-        assert list(frame.columns) == ["at", "kind", "number", "alias", "previous", "reason"]
+        assert list(frame.columns) == ["at", "kind", "number", "alias", "previous", "reason", "digest"]
         assert frame["previous"].dtype == "Int64"
         assert frame["previous"].dropna().tolist() == [1, 2]
         json.dumps(history.to_dict())

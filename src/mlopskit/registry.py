@@ -65,6 +65,8 @@ class Event:
         The alias that moved, and the number of the version it pointed to before (None where it was new).
     reason
         Why, in words.
+    digest
+        Digest of the version in question: equal content, equal digest.
     """
 
     at: dt.datetime
@@ -73,6 +75,7 @@ class Event:
     alias: str | None = None
     previous: int | None = None
     reason: str = ""
+    digest: str = ""
 
 
 @frozen
@@ -104,6 +107,8 @@ class HistoryReport(Report):
 
     def _line(self, event: Event) -> str:
         line = f"{event.kind} {self.name}:{event.number}"
+        if event.kind == "registered":
+            line += f" {event.digest[:12]}"
         if event.alias is not None:
             line += f" to {event.alias}" if event.kind == "promoted" else f" as {event.alias}"
         if event.previous is not None:
@@ -271,7 +276,7 @@ class _Log:
         if kind == "registered":
             self.versions.append(_version(self._name, number, event["digest"], event["at"], event["manifest"]))
             self.manifests.append(manifest)
-            self.events.append(Event(event["at"], kind, number))
+            self.events.append(Event(event["at"], kind, number, digest=event["digest"]))
             return
         alias = str(event["alias"])
         trail = self.aliases.get(alias, ())
@@ -280,7 +285,8 @@ class _Log:
             self.aliases[alias] = trail if previous == number else (*trail, number)
         else:
             self.aliases[alias] = trail[:-1]
-        self.events.append(Event(event["at"], kind, number, alias, previous, event["reason"]))
+        digest = self.versions[number - 1].digest
+        self.events.append(Event(event["at"], kind, number, alias, previous, event["reason"], digest))
 
 
 def _parse(data: bytes) -> dict[str, Any] | None:
