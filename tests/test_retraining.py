@@ -160,8 +160,7 @@ class TestOnAlarm:
         held = policy.decide(Watch("performance", "b1", "b1"), now=day(1))
         assert held.action == "keep"
         assert held.reason == (
-            "cooldown until 2013-03-04; would have retrained because performance alarm since b1 "
-            "(hour: later than ever)"
+            "cooldown until 2013-03-04; would have retrained because performance alarm since b1 (hour: later than ever)"
         )
         assert policy.decide([], now=day(2)).action == "keep"
         answer = policy.decide([], now=day(3))

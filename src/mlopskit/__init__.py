@@ -1,7 +1,7 @@
-"""mlopskit: is the model still correct?
+"""Is the model still correct? Composable MLOps primitives.
 
-Composable MLOps primitives: validate data, train, register, promote, deploy, watch, decide, retrain. Names are resolved on
-first use (PEP 562), so that importing this package costs next to nothing.
+Validate data, train, register, promote, deploy, watch, decide, retrain. Names are resolved on first use (PEP 562), so
+that importing this package costs next to nothing.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _WHERE = {
 }
 
 __version__ = "0.1.0"
-__all__ = ["__version__", *sorted(_WHERE)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_WHERE)]
 
 
 def __getattr__(name: str) -> Any:

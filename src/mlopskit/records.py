@@ -26,8 +26,8 @@ class Predictions:
     values
         Shape (n_rows,): predicted classes or numbers.
     scores
-        Probabilities: shape (n_rows,) of the second class for a binary classifier, (n_rows, n_classes) for more classes,
-        None for a model without probabilities.
+        Probabilities: shape (n_rows,) of the second class for a binary classifier, (n_rows, n_classes) for more
+        classes, None for a model without probabilities.
     version
         "name:number" of the registered version that answered, or None.
     ids
@@ -191,7 +191,8 @@ class Candidate:
             "|---|---|---|---|---|",
         ]
         lines += [
-            f"| {s.metric} | {s.slice or 'all'} | {s.value:.4f} | {s.low:.4f} to {s.high:.4f} ({s.level:.0%}) | {s.n_rows} |"
+            f"| {s.metric} | {s.slice or 'all'} | {s.value:.4f} | {s.low:.4f} to {s.high:.4f} ({s.level:.0%}) "
+            f"| {s.n_rows} |"
             for s in self.evaluation.scores
         ]
         return "\n".join(lines)
