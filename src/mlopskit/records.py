@@ -190,10 +190,10 @@ class Candidate:
             "| metric | slice | value | interval | rows |",
             "|---|---|---|---|---|",
         ]
+        slices = [(s.slice or "all").replace("|", "\\|") for s in self.evaluation.scores]
         lines += [
-            f"| {s.metric} | {s.slice or 'all'} | {s.value:.4f} | {s.low:.4f} to {s.high:.4f} ({s.level:.0%}) "
-            f"| {s.n_rows} |"
-            for s in self.evaluation.scores
+            f"| {s.metric} | {part} | {s.value:.4f} | {s.low:.4f} to {s.high:.4f} ({s.level:.0%}) | {s.n_rows} |"
+            for s, part in zip(self.evaluation.scores, slices, strict=True)
         ]
         return "\n".join(lines)
 
