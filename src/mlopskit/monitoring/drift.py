@@ -360,7 +360,11 @@ class DriftDetector:
         return self._dial.promise + (f" + {rows_vary.BAND_RISK}" if self.tolerance else "")
 
     def acknowledge(self, reason: str = "") -> DriftDetector:
-        """Close the open episode: evidence restarts from zero, and every batch stays in the pool."""
+        """Close the open episode: evidence restarts from zero, and every batch stays in the pool.
+
+        A change that lasts raises another alarm (at once where rows vary) until the pool has taken it in: where it is
+        there to stay, use `rebase`.
+        """
         state = self._fitted()
         self.state = self._restarted(evolve(state, episodes=state.episodes.close("acknowledged", reason)))
         return self
