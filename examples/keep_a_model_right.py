@@ -99,7 +99,7 @@ def keep_right(year: pd.DataFrame, folder: Path, diary: Diary) -> None:
         if drift.state.episodes.active:
             drift.rebase("the model has been reconsidered", n_batches=28)
 
-    diary.note(day, "bias in the year", str(reports[-1]))
+    diary.note(day, "bias by airport", f"{reports[-1]}\n{reports[-1].to_frame()[['group', 'metric', 'mean_gap']]}")
     diary.note(day, "cost of the fault", cost_unnoticed(registry.load(served[pd.Timestamp(FAULT[0])]), year))
     diary.finish(policy.decisions, registry.history("late-flights"))
 
