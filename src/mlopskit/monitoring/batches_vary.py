@@ -72,12 +72,13 @@ def _shape_z(bins: Ints) -> Floats:
     The chi-square distance of a batch's bin shares from their mean, by its cube root close to normal (Wilson and
     Hilferty 1931), whose noise for k degrees of freedom is 2 / (9 k) on the scale of cbrt(chi2 / k).
     """
-    n = bins.sum(axis=2, keepdims=True)
-    shares = bins / np.maximum(n, 1)
+    n = bins.sum(axis=2)
+    shares = bins / np.maximum(n, 1)[:, :, None]
     mean = shares.mean(axis=0)
     k = np.maximum((mean > 0).sum(axis=1) - 1, 1)
-    distance = (np.square(shares - mean) / np.where(mean > 0, mean, 1.0)).sum(axis=2) * n[:, :, 0]
-    return robust_z(np.cbrt(distance / k), 2 / (9 * k), np.ones(n[:, :, 0].shape))
+    squares = np.einsum("nfb,nfb,fb->nf", shares, shares, 1 / np.where(mean > 0, mean, 1.0))
+    distance = n * np.maximum(squares - 2 * (n > 0) + mean.sum(axis=1), 0.0)  # sum of (share - mean)^2 / mean
+    return robust_z(np.cbrt(distance / k), 2 / (9 * k), np.ones(len(n)))
 
 
 def _stand_out(z: Floats) -> tuple[Floats, NDArray[np.intp]]:

@@ -207,11 +207,9 @@ class Questions:
         n = readings.bins.sum(axis=2)
         location = np.array([f.location for f in self.numeric]).reshape(-1, N_BINS)
         scale = np.array([f.scale for f in self.numeric]).reshape(-1, N_BINS)
-        per_row = readings.bins / np.maximum(n, 1)[:, :, None]
-        scores = np.concatenate(
-            [(per_row * location).sum(axis=2), (per_row * scale).sum(axis=2), angle(readings.hits, readings.rows)],
-            axis=1,
-        )
+        bins, asked = readings.bins.astype(np.float64), np.maximum(n, 1)
+        projections = [np.einsum("nfb,fb->nf", bins, score) / asked for score in (location, scale)]
+        scores = np.concatenate([*projections, angle(readings.hits, readings.rows)], axis=1)
         return scores, np.concatenate([n, n, readings.rows], axis=1)
 
     def noise(self) -> Floats:

@@ -167,10 +167,10 @@ def robust_z(scores: Floats, noise: ArrayLike, sizes: ArrayLike) -> Floats:
     Shape (N, Q). Questions without rows (size 0) get 0.
     """
     n = np.asarray(sizes, dtype=np.float64)
-    n = np.broadcast_to(n[:, None] if n.ndim == 1 else n, np.shape(scores))
-    asked = n > 0
+    n = n[:, None] if n.ndim == 1 else n
+    asked = np.broadcast_to(n > 0, np.shape(scores))
     y = np.where(asked, scores, np.nan)
-    per_row = 1.0 / np.where(asked, n, np.nan)
+    per_row = 1.0 / np.where(n > 0, n, np.nan)
     middle = _median if asked.all() else _known_median
     deviation = y - middle(y)
     u2 = np.asarray(noise, dtype=np.float64)
@@ -179,7 +179,7 @@ def robust_z(scores: Floats, noise: ArrayLike, sizes: ArrayLike) -> Floats:
 
 
 def _median(values: Floats) -> Floats:
-    result: Floats = np.median(values, axis=0)
+    result: Floats = np.median(np.ascontiguousarray(values.T), axis=-1)
     return result
 
 
