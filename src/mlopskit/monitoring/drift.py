@@ -15,6 +15,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 Null: TypeAlias = Literal["batches", "rows"]
 
 FEW_BATCHES = 10
+CLOCK_BATCHES = 8  # in so many batches a feature rises or falls throughout with probability 2 / 8!
 MANY_BATCHES = 5_000
 
 
@@ -291,6 +293,7 @@ class DriftDetector:
             raise DataError("a batch of the reference is empty: leave it out")
         whole = total(profiles)
         questions = Questions.of(whole, watched(whole.binning, self.features, column), interactions=self.interactions)
+        _refuse_clocks(profiles, self.features)
         if not questions.shares:
             raise DataError("there is no feature to watch: give a reference with at least one column")
         pool = Readings.stack([questions.read(p) for p in profiles])
@@ -360,13 +363,14 @@ class DriftDetector:
         return self._dial.promise + (f" + {rows_vary.BAND_RISK}" if self.tolerance else "")
 
     def acknowledge(self, reason: str = "") -> DriftDetector:
-        """Close the open episode: evidence restarts from zero, and every batch stays in the pool.
+        """Close the open episode, if there is one: evidence restarts from zero, and every batch stays in the pool.
 
         A change that lasts raises another alarm (at once where rows vary) until the pool has taken it in: where it is
         there to stay, use `rebase`.
         """
         state = self._fitted()
-        self.state = self._restarted(evolve(state, episodes=state.episodes.close("acknowledged", reason)))
+        if state.episodes.active:
+            self.state = self._restarted(evolve(state, episodes=state.episodes.close("acknowledged", reason)))
         return self
 
     def rebase(self, reason: str = "", *, n_batches: int | None = None) -> DriftDetector:
@@ -378,7 +382,8 @@ class DriftDetector:
             Why, for the history.
         n_batches
             Batches to collect, at least 2 (1 in the rows null); as many as the reference had by default. Until then
-            nothing is tested, and every report says so.
+            nothing is tested, and every report says so. Whatever comes becomes the reference: keep batches that failed
+            validation away from `update` while `state.rebasing` is above 0.
         """
         state = self._fitted()
         wanted = state.n_reference if n_batches is None else n_batches
@@ -468,7 +473,10 @@ class DriftDetector:
         else:
             if frames.n_rows(batch) == 0:
                 raise DataError("the batch is empty: there is nothing to test; a validator counts that as a failure")
-            found = _key(batch, self._fitted().batch_column)
+            column = self._fitted().batch_column
+            found = _key(batch, column)
+            if found is None and batch_id is None and column is not None:
+                raise DataError(f"the batch has no column {column!r} to name it: send the column, or give batch_id=")
         return found if batch_id is None else frames.key(batch_id)
 
     def _profile(self, batch: Any, name: str) -> tuple[Profile, tuple[str, ...]]:
@@ -477,6 +485,7 @@ class DriftDetector:
         binning, most = state.reference.binning, int(2 * state.batch_rows)
         notes: tuple[str, ...] = ()
         compared = state.null == "batches" and not state.rebasing
+        least = state.batch_rows / 2 if state.null == "batches" else 0.0
         if isinstance(batch, Profile):
             if batch.binning.identity != binning.identity:
                 raise DataError("this profile has another binning: profile the batch with the detector's own")
@@ -489,7 +498,7 @@ class DriftDetector:
             profile = binning.profile(batch, batch_id=name)
         if not profile.n_rows:
             raise DataError("the batch is empty: there is nothing to test; a validator counts that as a failure")
-        if compared and not state.batch_rows / 2 <= profile.n_rows <= 2 * state.batch_rows:
+        if profile.n_rows < least or (compared and profile.n_rows > most):
             note = (
                 f"{profile.n_rows} rows against a usual {state.batch_rows:g}: the promise weakens where batch sizes "
                 "change; send batches of like size"
@@ -562,6 +571,22 @@ def _unique(ids: Iterable[str]) -> tuple[str, ...]:
         if times > 1:
             raise DuplicateBatch.of(name)
     return found
+
+
+def _refuse_clocks(profiles: Sequence[Profile], features: Sequence[str] | None) -> None:
+    """Refuse a column that holds one value in each batch and only ever rises or falls: it would alarm for certain."""
+    if len(profiles) < CLOCK_BATCHES:
+        return
+    for parts in zip(*(p.columns for p in profiles), strict=True):
+        if features is not None and parts[0].name not in features:
+            continue
+        ends = [(part.low, part.high) for part in parts if part.low is not None and part.low == part.high]
+        steps = [b[0] > a[0] for a, b in pairwise(ends) if a[0] is not None and b[0] is not None and a[0] != b[0]]
+        if len(ends) == len(parts) and len(steps) == len(parts) - 1 and len(set(steps)) == 1:
+            raise DataError(
+                f"column {parts[0].name!r} tells the batches apart by its value, in their order: "
+                f"pass batch={parts[0].name!r}, or leave it out of features"
+            )
 
 
 def _few_batches(n: int) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ together?
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -23,7 +24,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 N_BINS = 20
-RARE = 0.002  # levels below this share of the reference are folded into "other"
+RARE = 0.002  # levels below this share of the reference are counted together
+FEW = 5  # and so are levels seen fewer times than this
+NEGLIGIBLE = 0.005  # Cohen's h by which their share may rise for the way they were chosen
 CUMULATIVE = np.array([0, 1, 4, 9, 14, 17, 18])  # the sets at .05 .10 .25 .50 .75 .90 .95 of the nineteen
 CENTRAL = np.arange(9)  # the sets between the j-th edge from below and the j-th from above
 N_SETS = N_BINS - 1 + len(CENTRAL)
@@ -337,14 +340,38 @@ def angle(hits: Ints, rows: Ints) -> Floats:
 
 
 def _levels(position: int, bins: LevelBins, counts: Ints) -> list[ShareQuestion]:
-    share = counts / max(int(counts.sum()), 1)
-    kept = [i for i in range(len(bins.levels)) if share[i] >= RARE]
-    rest = tuple(i for i in range(len(counts)) if i not in set(kept))
+    least = max(RARE * int(counts.sum()), FEW)
+    kept = np.flatnonzero(counts[:-1] >= least)
     times = bins.kind in ("datetime", "duration")
     labels = [_readable(bins.kind, float(v)) if times else repr(v) for v in bins.levels]
-    questions = [ShareQuestion(bins.name, labels[i], "level", position, (i,)) for i in kept]
+    questions = [ShareQuestion(bins.name, labels[i], "level", position, (i,)) for i in kept.tolist()]
+    rest = _rest(counts, least)
+    if rest is None:
+        return questions
     other = "levels that the reference has rarely or never"
     return [*questions, ShareQuestion(bins.name, other, "level", position, rest)]
+
+
+def _rest(counts: Ints, least: float) -> tuple[int, ...] | None:
+    """Return the levels that are counted together: those below a count that luck hardly decided, or None.
+
+    Which levels of equal frequency fell below a cut is chance, and their share rises again in the next batch: by the
+    expected deficit of a Poisson count below the cut, sum of sqrt(c) * phi((cut - c) / sqrt(c)), and by the levels seen
+    once for those never seen (Good 1953). The highest cut is taken at which that rise is no more than NEGLIGIBLE on
+    Cohen's scale; levels between it and the cut for single levels are not asked about.
+    """
+    n = max(int(counts.sum()), 1)
+    cut = least
+    while cut > 0.5:
+        rare = np.append(counts[:-1] < cut, True)
+        seen = counts[:-1][counts[:-1] > 0].astype(np.float64)
+        deficit = float((np.sqrt(seen) * np.exp(-np.square(cut - seen) / (2 * seen))).sum()) / math.sqrt(2 * math.pi)
+        rise = max(deficit, float((seen == 1).sum()) if cut <= 1 else 0.0) / n
+        share = min(max(float(counts[rare].sum()) / n, rise, 1 / n), 1.0)
+        if rise <= NEGLIGIBLE * math.sqrt(share * (1 - share)) or share == 1:
+            return tuple(np.flatnonzero(rare).tolist())
+        cut /= 2
+    return None
 
 
 def _in_words(k0: int, n0: int, k1: int, n1: int) -> str:

@@ -17,7 +17,6 @@ from mlopskit.stats.intervals import clopper_pearson
 from mlopskit.stats.sequential import (
     log_bounded_mean,
     log_cusum,
-    log_mean_exp,
     log_share_tilts,
     log_shiryaev_roberts,
     log_tilts,
@@ -78,9 +77,12 @@ def band(
     (k, n), (hits, rows) = questions.sets(reference), questions.sets(now)
     interval = clopper_pearson(k[0], n[0], level=1 - BAND_RISK / k.shape[1])
     low, high = _moved(interval.low, -tolerance), _moved(interval.high, tolerance)
-    log_m = log_shiryaev_roberts(log_m, log_bounded_mean(rows[0], hits[0], low, high))
-    evidence = log_m - np.log(log_m.size)
-    value = float(log_mean_exp(log_m.ravel(), axis=0))
+    one = np.ones_like(low)
+    live = (log_bounded_mean(one, one, low, high) != 0) | (log_bounded_mean(one, 0 * one, low, high) != 0)
+    # A dead bet would gain the one unit that every batch adds, and raise an alarm by the clock.
+    log_m = np.where(live, log_shiryaev_roberts(log_m, log_bounded_mean(rows[0], hits[0], low, high)), -np.inf)
+    evidence = log_m - np.log(max(int(live.sum()), 1))
+    value = float(np.logaddexp.reduce(evidence, axis=None))
     return log_m, _verdict(value, questions.set_names, log_m, evidence, log_limit)
 
 
