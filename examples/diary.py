@@ -37,9 +37,9 @@ class Diary:
         """Remember that something happened."""
         self.events.append((day, kind, text))
 
-    def batch(self, day: pd.Timestamp, report, n_rows: int, n_bad: int) -> None:
-        """Remember a day's rows and whether they passed; show progress."""
-        self.days[day] = {"rows": n_rows, "quarantined": n_bad}
+    def batch(self, day: pd.Timestamp, report, n_rows: int, n_bad: int, *, tested: bool) -> None:
+        """Remember a day's rows, whether they passed, and whether drift has a reference for them; show progress."""
+        self.days[day] = {"rows": n_rows, "quarantined": n_bad, "tested": tested}
         if not report.passed:
             errors = [f.message for f in report.failures if f.severity == "error"]
             self.note(day, "validation", "; ".join(errors))

@@ -60,11 +60,13 @@ def keep_right(year: pd.DataFrame, folder: Path, diary: Diary) -> None:
         checks[day] = validator.validate(batch.drop(columns="late"), now=now)
         good[day], bad = checks[day].split(batch)
         served[day] = live.predict(good[day], ids=good[day]["id"], times=good[day]["day"], now=now).version
-        diary.batch(day, checks[day], len(batch), len(bad))
+        diary.batch(day, checks[day], len(batch), len(bad), tested=not drift.state.rebasing)
         repaired = checks[day].passed and day - DAY in checks and not checks[day - DAY].passed
-        if repaired and drift.state.episodes.active:
+        if repaired:
             drift.acknowledge("the feed is right again")
-        reports = [drift.update(batch, batch_id=day)]
+        reports = []
+        if checks[day].passed or not drift.state.rebasing:  # a broken day is no reference
+            reports.append(drift.update(batch, batch_id=day))
 
         # The labels of two days ago have come: how good were the answers, and for whom?
         if ripe >= start:
@@ -97,7 +99,7 @@ def keep_right(year: pd.DataFrame, folder: Path, diary: Diary) -> None:
             registry.promote(version, alias="champion", reason=decision.reason, now=now)
         diary.note(day, "promoted" if verdict.passed else "refused", f"{version.spec}; {verdict}")
         if drift.state.episodes.active:
-            drift.rebase("the model has been reconsidered", n_batches=28)
+            drift.rebase("the model has been reconsidered", n_batches=14)
 
     diary.note(day, "bias by airport", f"{reports[-1]}\n{reports[-1].to_frame()[['group', 'metric', 'mean_gap']]}")
     diary.note(day, "cost of the fault", cost_unnoticed(registry.load(served[pd.Timestamp(FAULT[0])]), year))

@@ -848,7 +848,7 @@ class TestQuestions:
             "missing",
         ]
         batch = profile.binning.profile({"t": ["b", "c", "new", "a"]})
-        assert [int(n) for n in readings.hits[0]] == [1, 3, 0]
+        assert questions.read(batch).hits[0].tolist() == [1, 3, 0]
 
     @settings(deadline=None, max_examples=20)
     @given(st.integers(1, 6), st.integers(0, 2**32))
