@@ -79,9 +79,9 @@ class Diary:
     def tell(self) -> None:
         """Print the quiet first, then what happened day by day, then the year by month."""
         loud = {day for day, kind, _ in self.events if kind in LOUD}
-        print(
-            f"{len(self.days) - len(loud)} of {len(self.days)} days passed without an alarm or a failed validation.\n"
-        )
+        tested = sum(numbers["tested"] for numbers in self.days.values())
+        print(f"{len(self.days) - len(loud)} of {len(self.days)} days passed without an alarm or a failed validation.")
+        print(f"Drift compared {tested} days with its reference; on the others it was learning a new one.\n")
         for day, kind, text in self.events:
             first, *rest = text.splitlines()
             print(f"{day:%Y-%m-%d}  {kind:<18} {first}")

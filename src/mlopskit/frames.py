@@ -472,6 +472,16 @@ def keys(values: Any) -> list[str]:
     return list(text[codes])
 
 
+def days(values: Any) -> list[str]:
+    """Return the calendar day of each time stamp as text, in its own zone; anything else as `keys` has it.
+
+    >>> days(pd.to_datetime(["2013-03-01 05:15", "2013-03-01 23:00"])), days([7, 8])
+    (['2013-03-01', '2013-03-01'], ['7', '8'])
+    """
+    read = column(values)
+    return keys(restore(read).dt.normalize() if read.kind == "datetime" else values)
+
+
 def groups(by: Any) -> Iterator[tuple[str, NDArray[np.intp]]]:
     """Yield each key with the positions of its rows, in order of first appearance.
 

@@ -1,11 +1,13 @@
 """May the challenger replace the champion? A gate answers pass, fail or inconclusive, and shows its interval.
 
 Both models answer the same labelled rows, and their losses are compared in pairs. Rows of one day are not independent,
-so where time is known the days are counted: with few days an honest gate is inconclusive.
+so where time is known the days are counted: with few days an honest gate is inconclusive. Days that follow each other
+(autocorrelation) are allowed for only by `method="bootstrap"`.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from mlopskit import frames
 from mlopskit.errors import ConfigurationError, DataError
@@ -28,6 +31,7 @@ Verdict: TypeAlias = Literal["pass", "fail", "inconclusive"]
 Floats: TypeAlias = NDArray[np.float64]
 
 MIN_BLOCKS = 2
+FEW_BLOCKS = 20  # fewer blocks say too little about the spread of a score that is no mean of losses
 N_RESAMPLES = 500
 _NUMBERS = "{value:+.4f} ({low:+.4f} to {high:+.4f})"
 
@@ -132,6 +136,14 @@ class Trial:
         if of.needs == "scores" and model.scores is None:
             raise ConfigurationError(f"{of.name!r} needs probabilities, and the model has no predict_proba")
         return model.scores if of.needs == "scores" and model.scores is not None else model.values
+
+    def losses(self, of: Metric, answers: NDArray[Any]) -> Floats:
+        """Return the loss of each row."""
+        return of.losses(self.truth, answers, classes=self.challenger.classes)
+
+    def score(self, of: Metric, answers: NDArray[Any], rows: NDArray[np.intp]) -> float:
+        """Return the score over these rows."""
+        return of.score(self.truth[rows], answers[rows], classes=self.challenger.classes)
 
     def opponent(self, gate: Gate) -> Predictions:
         """Return the champion's answers.
@@ -247,7 +259,7 @@ class NonInferior(Gate):
 
     With d the difference of scores, challenger minus champion, and one-sided bounds at 1 - alpha: it passes when the
     lower bound lies above -margin, fails when the upper bound lies below it, and is inconclusive between. A challenger
-    that is worse by exactly the margin passes with probability alpha at most.
+    that is worse by exactly the margin passes with probability alpha, as closely as a t interval over days keeps it.
 
     Parameters
     ----------
@@ -256,7 +268,7 @@ class NonInferior(Gate):
     margin
         The loss of score that is tolerated, in the metric's unit, at least 0.
     alpha
-        Probability, in (0, 0.5), with which a challenger at the margin passes.
+        Probability, in (0, 0.5), with which a challenger at the margin passes; nominal, see above.
     method
         "t": t interval over the differences of days. "bootstrap": circular block bootstrap of days in order of time,
         where days follow each other. A metric without losses of rows (roc_auc) resamples days in any case.
@@ -284,12 +296,14 @@ class NonInferior(Gate):
         asked = metric(self.metric)
         new, old = (trial.answers(m, asked) for m in (trial.challenger, trial.opponent(self)))
         if asked.has_losses:
-            gain = asked.losses(trial.truth, old) - asked.losses(trial.truth, new)
-            interval = _over_blocks(gain, trial, self.alpha, self.method)
+            gain = trial.losses(asked, old) - trial.losses(asked, new)
+            interval = _over_blocks(
+                gain, (-1.0, 1.0) if asked.bounds()[1] <= 1 else None, trial, self.alpha, self.method
+            )
         else:
 
-            def gained(r: NDArray[np.intp]) -> float:
-                return asked.score(trial.truth[r], new[r]) - asked.score(trial.truth[r], old[r])
+            def gained(rows: NDArray[np.intp]) -> float:
+                return trial.score(asked, new, rows) - trial.score(asked, old, rows)
 
             interval = _resampled(gained, trial, self.alpha)
         words = f"{asked.name}, challenger minus champion: {_NUMBERS}; down to {-self.margin:+g} is tolerated"
@@ -310,7 +324,7 @@ class MinScore(Gate):
     threshold
         The least score, in the metric's unit.
     alpha
-        Probability, in (0, 0.5), with which a challenger at the threshold passes.
+        Probability, in (0, 0.5), with which a challenger at the threshold passes; nominal, as for `NonInferior`.
     """
 
     metric: str
@@ -328,12 +342,15 @@ class MinScore(Gate):
         asked = metric(self.metric)
         answers = trial.answers(trial.challenger, asked)
         if asked.has_losses:
-            losses = asked.losses(trial.truth, answers)
-            interval = _over_blocks(1 - losses if asked.name == "accuracy" else -losses, trial, self.alpha, "t")
-        elif asked.name == "roc_auc" and len(np.unique(trial.truth)) == 2:
-            interval = auc_clustered(as_binary(trial.truth), answers, trial.blocks, level=1 - 2 * self.alpha)
+            best = 1.0 if asked.name == "accuracy" else 0.0
+            scores = best - trial.losses(asked, answers)
+            ends = (best - 1.0, best) if asked.bounds()[1] <= 1 else None
+            interval = _over_blocks(scores, ends, trial, self.alpha, "t")
+        elif asked.name == "roc_auc" and len(np.unique(trial.truth)) == 2 and trial.n_blocks >= FEW_BLOCKS:
+            truth = as_binary(trial.truth, trial.challenger.classes)
+            interval = auc_clustered(truth, answers, trial.blocks, level=1 - 2 * self.alpha)
         else:
-            interval = _resampled(lambda r: asked.score(trial.truth[r], answers[r]), trial, self.alpha)
+            interval = _resampled(lambda rows: trial.score(asked, answers, rows), trial, self.alpha)
         words = f"{asked.name} of the challenger: {_NUMBERS}; at least {self.threshold:g} is asked"
         return _answer(f"{asked.name} at least {self.threshold:g}", asked, interval, self.threshold, trial, words)
 
@@ -344,23 +361,40 @@ def _check_alpha(alpha: float) -> None:
 
 
 def _blocks(rows: frames.Frame, time: str | None) -> NDArray[np.intp]:
+    """Return the block of each row, in order of time: its day, its value of a time that is no datetime, or itself."""
     if time is None:
         return np.arange(frames.n_rows(rows))
     stamps = frames.columns(frames.select(rows, [time]))[0]
     if stamps.missing.any():
         raise DataError(f"{int(stamps.missing.sum())} values of {time!r} are missing: every row needs its time")
     ordered = stamps.values if stamps.levels is None else stamps.levels[stamps.values].astype(str)
+    if stamps.kind == "datetime":
+        ordered = np.asarray(frames.days(frames.values_of(rows, time)))
     blocks: NDArray[np.intp] = np.unique(ordered, return_inverse=True)[1]
     return blocks
 
 
-def _over_blocks(values: Floats, trial: Trial, alpha: float, method: str) -> Interval:
-    """Return the mean over blocks with one-sided bounds, each at 1 - alpha."""
+def _over_blocks(
+    values: Floats, ends: tuple[float, float] | None, trial: Trial, alpha: float, method: str = "t"
+) -> Interval:
+    """Return the mean over blocks with one-sided bounds, each at 1 - alpha.
+
+    A t interval has no width where the values happen not to differ: twenty right answers would prove perfection. So
+    each bound allows for one more row at its adverse end, in the mean and in the spread, in the spirit of Agresti and
+    Caffo (2000); with many rows that is nothing. `ends` are those of the values' range, or the observed ones.
+    """
     counts = np.bincount(trial.blocks)
     means = np.bincount(trial.blocks, weights=values) / counts
-    if method == "bootstrap":
-        return block_bootstrap(means, level=1 - 2 * alpha)
-    return mean_t(means, level=1 - 2 * alpha)
+    level = 1 - 2 * alpha
+    interval = block_bootstrap(means, level=level) if method == "bootstrap" else mean_t(means, level=level)
+    if len(means) < MIN_BLOCKS:
+        return interval
+    mean, n, t = float(interval.estimate), len(values), float(stdtrit(len(means) - 1, 1 - alpha))
+    least, most = ends if ends is not None else (float(values.min()), float(values.max()))
+    below, above = mean - least, most - mean
+    low = mean - below / (n + 1) - math.hypot(mean - interval.low, t * below / n)
+    high = mean + above / (n + 1) + math.hypot(interval.high - mean, t * above / n)
+    return evolve(interval, low=low, high=high)
 
 
 def _resampled(score: Callable[[NDArray[np.intp]], float], trial: Trial, alpha: float) -> Interval:
@@ -374,7 +408,7 @@ def _resampled(score: Callable[[NDArray[np.intp]], float], trial: Trial, alpha: 
             found.append(score(np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])))
         except DataError:  # a resample of one class has no such score
             continue
-    if len(found) < N_RESAMPLES / 2:
+    if len(found) < N_RESAMPLES / 2 or len(members) < FEW_BLOCKS:
         return Interval(np.nan, -np.inf, np.inf, 1 - 2 * alpha, len(members), "bootstrap of blocks")
     low, high = np.quantile(found, [alpha, 1 - alpha])
     return Interval(score(everything), float(low), float(high), 1 - 2 * alpha, len(members), "bootstrap of blocks")
@@ -387,5 +421,7 @@ def _answer(name: str, asked: Metric, interval: Interval, limit: float, trial: T
         verdict, low, high = "inconclusive", -np.inf, np.inf
     message = words.format(value=value, low=low, high=high)
     message += f"; {len(trial.truth)} rows in {trial.n_blocks} blocks"
+    if not asked.has_losses and trial.n_blocks < FEW_BLOCKS:
+        message += f", at least {FEW_BLOCKS} are needed"
     check = GateCheck(name, asked.name, verdict, value, low, high, limit, len(trial.truth), trial.n_blocks, message)
     return GateReport(verdict, (check,))

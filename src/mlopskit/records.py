@@ -32,12 +32,15 @@ class Predictions:
         "name:number" of the registered version that answered, or None.
     ids
         One id for each row, or None where nothing was logged.
+    classes
+        The classes that a classifier knows, in the order of its scores; None for other models.
     """
 
     values: NDArray[Any]
     scores: NDArray[np.float64] | None = None
     version: str | None = None
     ids: tuple[str, ...] | None = None
+    classes: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -63,7 +66,7 @@ def predict(model: Any, frame: frames.Frame, features: tuple[str, ...] | None = 
         scores = np.asarray(last.predict_proba(rows), dtype=np.float64)
         if scores.ndim == 2 and scores.shape[1] == 2:
             scores = scores[:, 1]
-    return Predictions(np.asarray(last.predict(rows)), scores)
+    return Predictions(np.asarray(last.predict(rows)), scores, classes=getattr(last, "classes_", None))
 
 
 def _prepared(model: Any, rows: Any) -> tuple[Any, Any]:

@@ -164,7 +164,8 @@ class Trainer:
     target
         Name of the label column.
     time
-        Name of the time column: the blocks that intervals count, and the batches of the reference.
+        Name of the time column. Its days (its values, where they are no datetimes) are the blocks that intervals count
+        and the batches of the reference.
     features
         Names of the columns to learn from; every column but target and time by default.
     scoring
@@ -268,7 +269,7 @@ class Trainer:
         chosen = frames.select(history, features)
         for train, test in self.splits(history, y):
             model = self.fit_model(frames.to_pandas(frames.take(chosen, train)), y[train])
-            parts.append((test, predict(model, frames.take(chosen, test)), getattr(model, "classes_", None)))
+            parts.append((test, predict(model, frames.take(chosen, test))))
             n_splits += 1
         if not parts:
             raise DataError("the splitter gave no folds: there is nothing to score the candidate on")
@@ -308,15 +309,15 @@ class Trainer:
         return y
 
     def _blocks(self, history: frames.Frame) -> NDArray[Any]:
-        """Return the block of each row: its time stamp, or the row itself where no time is known."""
+        """Return the block of each row: its day, its value of a time that is no datetime, or the row itself."""
         if self.time is None:
             return np.arange(frames.n_rows(history))
-        return np.asarray(frames.keys(frames.values_of(history, self.time)), dtype=object)
+        return np.asarray(frames.days(frames.values_of(history, self.time)), dtype=object)
 
     def _reference(self, history: frames.Frame, chosen: frames.Frame, binning: Binning) -> tuple[Profile, ...]:
         if self.time is None:
             return ()
-        days = frames.groups(frames.values_of(history, self.time))
+        days = frames.groups(frames.days(frames.values_of(history, self.time)))
         return tuple(binning.profile(frames.take(chosen, rows), batch_id=key) for key, rows in days)
 
     def _sliced(self, column: str, history: frames.Frame, held_out: _OutOfFold, blocks: NDArray[Any]) -> list[Score]:
@@ -355,13 +356,13 @@ def _seeded(estimator: Any, seed: int) -> Any:
     return model.set_params(**dict.fromkeys(open_seeds, seed)) if open_seeds else model
 
 
-def _gather(parts: list[tuple[Positions, Predictions, Any]], y: NDArray[Any]) -> _OutOfFold:
-    classes = parts[0][2]
-    if classes is not None and any(not np.array_equal(classes, other) for _, _, other in parts):
+def _gather(parts: list[tuple[Positions, Predictions]], y: NDArray[Any]) -> _OutOfFold:
+    classes = parts[0][1].classes
+    if classes is not None and any(not np.array_equal(classes, p.classes) for _, p in parts if p.classes is not None):
         raise DataError("the folds were trained on different classes: use fewer splits, or more data of the rare class")
-    rows = np.concatenate([test for test, _, _ in parts])
-    scores = [p.scores for _, p, _ in parts if p.scores is not None]
-    values = np.concatenate([p.values for _, p, _ in parts])
+    rows = np.concatenate([test for test, _ in parts])
+    scores = [p.scores for _, p in parts if p.scores is not None]
+    values = np.concatenate([p.values for _, p in parts])
     return _OutOfFold(rows, y[rows], values, np.concatenate(scores) if scores else None, classes)
 
 
