@@ -223,7 +223,7 @@ verdicts = st.sampled_from(list(RANK))
 class TestLogic:
     @given(verdicts, verdicts, verdicts)
     def test_kleene(self, a, b, c):
-        """& is the least of its parts and | the greatest (Kleene 1952), however they are nested; all checks are kept."""
+        """Labels of one class leave the curve undecided; which class is positive the model says, not the day."""
         t = trial([1], [1])
         gates = [Fixed(v) for v in (a, b, c)]
         both = (gates[0] & gates[1] & gates[2]).judge(t)

@@ -6,6 +6,7 @@ late, and with intervals that count days, not rows, because the rows of one day 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -261,7 +262,10 @@ class Trainer:
             self.cv if self.cv is not None else (TimeSplit(4) if times is not None else _shuffled(self.random_state, y))
         )
         splitter = cv if hasattr(cv, "split") else check_cv(cv, y, classifier=is_classifier(self.estimator))
-        yield from splitter.split(frames.to_pandas(history), y, groups=times)
+        with warnings.catch_warnings():  # splitters without a use for times say so
+            warnings.filterwarnings("ignore", "The groups parameter is ignored")
+            folds = list(splitter.split(frames.to_pandas(history), y, groups=times))
+        yield from folds
 
     def evaluate(self, history: frames.Frame, features: Sequence[str], y: NDArray[Any]) -> Evaluation:
         """Score the estimator on rows held out of its training."""
