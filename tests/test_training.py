@@ -181,7 +181,7 @@ class TestScores:
         assert one.low < one.value < one.high
 
     def test_resamples_of_one_class_are_left_out(self):
-        """A score that some resamples cannot have is resampled from the others; one that none can have has no bounds."""
+        """A score that some resamples cannot have comes from the others; one that none can have is unbounded."""
         frame = history(10, 6)
         frame["late"] = (frame.index % 6 == 0) & (frame["day"] > "2024-01-08")
         frame.loc[:6, "late"] = [True, False, True, False, True, False, True]

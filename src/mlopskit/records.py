@@ -55,11 +55,22 @@ def predict(model: Any, frame: frames.Frame, features: tuple[str, ...] | None = 
     Raises
     ------
     DataError
-        When a feature is missing or stands twice, or the frame has no rows.
+        When a feature is missing or stands twice, the frame has no rows, or the model cannot take what they hold.
     """
     if frames.n_rows(frame) == 0:
         raise DataError("cannot predict for an empty frame: send at least one row")
     chosen = frames.to_pandas(frame if features is None else frames.select(frame, features))
+    try:
+        return _ask(model, chosen)
+    except (ValueError, TypeError, AttributeError) as error:
+        what = type(model).__name__
+        raise DataError(f"{what} cannot predict for these {len(chosen)} rows: {error}") from error
+
+
+def _ask(model: Any, chosen: Any) -> Predictions:
+    unnamed = hasattr(model, "n_features_in_") and getattr(model, "feature_names_in_", None) is None
+    if unnamed and all(dtype.kind in "biuf" for dtype in chosen.dtypes):  # fitted on an array
+        chosen = chosen.to_numpy(dtype=np.float64, na_value=np.nan)
     last, rows = _prepared(model, chosen)
     scores = None
     if hasattr(last, "predict_proba"):

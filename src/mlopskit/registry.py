@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from attrs import define, evolve, field, frozen
+from numpy.typing import NDArray
 
 from mlopskit import formats, frames, lineage
 from mlopskit.errors import (
@@ -104,6 +105,16 @@ class HistoryReport(Report):
 
     def __str__(self) -> str:
         return "\n".join(f"{event.at:%Y-%m-%d %H:%M} {self._line(event)}" for event in self.events)
+
+    def _bars(self) -> dict[str, Any]:
+        moves = [event for event in self.events if event.alias is not None]
+        return {
+            "title": f"Aliases of {self.name}",
+            "labels": [f"{event.at:%Y-%m-%d} {event.alias}" for event in moves],
+            "values": [event.number for event in moves],
+            "xlabel": "version",
+            "limit": None,
+        }
 
     def _line(self, event: Event) -> str:
         line = f"{event.kind} {self.name}:{event.number}"
@@ -224,7 +235,6 @@ class _Log:
         self.versions: list[ModelVersion] = []
         self.manifests: list[dict[str, Any]] = []
         self.aliases: dict[str, tuple[int, ...]] = {}
-        self.ignored: dict[str, str] = {}
         self._store = store
         self._name = name
         self._mutex = threading.Lock()
@@ -259,8 +269,10 @@ class _Log:
     def _read(self, seq: int, data: bytes) -> None:
         document = _parse(data)
         if document is None or document.get("model") != self._name or document.get("seq") != seq:
-            self.ignored[self.key(seq)] = "no event of this model (torn or foreign): ignored"
-            return
+            raise IntegrityError(
+                f"{self.key(seq)} stands in an event's place and is none: no write of ours leaves such a file. "
+                "If it was damaged, restore it from a backup; if it is foreign, move it away"
+            )
         if document["protocol"] > formats.PROTOCOL:
             raise FormatError(f"{self.key(seq)} was written by a newer release: upgrade mlopskit")
         checksum = document.pop("checksum", None)
@@ -354,7 +366,7 @@ class ModelRegistry:
         name: str,
         model: Any,
         *,
-        example: frames.Frame | None = None,
+        example: frames.Frame | NDArray[Any] | None = None,
         metrics: Mapping[str, float] | None = None,
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
@@ -371,8 +383,9 @@ class ModelRegistry:
         model
             A `Candidate`, or any fitted model that a format can write.
         example
-            A few rows of the model's features (the first 100 are kept): the predictions on them are stored and compared
-            at every load. A candidate brings its own.
+            A few rows of the model's features (the first 100 are kept), as a frame, or as an array for a model that
+            was fitted on one: the predictions on them are stored and compared at every load. A candidate brings its
+            own.
         metrics
             Numbers to note; a candidate's evaluation is noted anyway.
         params, tags
@@ -385,7 +398,7 @@ class ModelRegistry:
         ConfigurationError
             When the name, the metrics or the tags are not as described, or the example is missing.
         DataError
-            When the example has no rows or lacks a feature.
+            When the example has no rows or lacks a feature, or the model is not fitted or cannot predict for it.
         FormatError
             When no format can hold the model, or the example does not survive storing.
         StorageError
@@ -579,7 +592,8 @@ class ModelRegistry:
         Returns
         -------
         VerifyReport
-            Broken chains, changed or missing blobs; and, as harmless, torn or foreign files and leftovers.
+            Damaged events, broken chains, changed or missing blobs; and, as harmless, files that are not the registry's
+            and leftovers of interrupted writes. That the newest events were deleted cannot be seen from what is left.
         """
         keys = self.store.list("")
         names = sorted({match[1] for key in keys if (match := _EVENT.fullmatch(key)) and _NAME.fullmatch(match[1])})
@@ -619,15 +633,20 @@ class ModelRegistry:
             raise ConfigurationError(f"expect={version.spec!r} is a version of another model than {name!r}")
         return version.number
 
-    def _parts(self, model: Any, example: frames.Frame | None) -> tuple[str, dict[str, bytes], dict[str, Any]]:
+    def _parts(self, model: Any, example: Any) -> tuple[str, dict[str, bytes], dict[str, Any]]:
         """Return the format's name, the stored parts by role, and what the manifest notes about them."""
         candidate = model if isinstance(model, Candidate) else None
         if candidate is not None:
             example = candidate.example if example is None else example
         if example is None:
             raise ConfigurationError("example is missing: give a few rows of the model's features (example=X.head())")
-        features = candidate.features if candidate else tuple(frames.names(example))
         fitted = candidate.model if candidate else model
+        if isinstance(example, np.ndarray):
+            example = {str(i): column for i, column in enumerate(np.atleast_2d(example).T)}
+        known = getattr(fitted, "feature_names_in_", None)
+        features = (
+            candidate.features if candidate else tuple(frames.names(example) if known is None else map(str, known))
+        )
         rows = np.arange(min(frames.n_rows(example), _EXAMPLE_ROWS))
         example = frames.take(frames.select(example, features), rows)
         format, data = formats.dump_model(fitted, self.formats)
@@ -717,8 +736,6 @@ def _verify_log(log: _Log, name: str, keys: list[str]) -> Iterable[Finding]:
         log.refresh()
     except MlopskitError as error:
         yield Finding(log.key(log.head + 1), str(error))
-    for key, message in log.ignored.items():
-        yield Finding(key, message, True)
     for version, manifest in zip(log.versions, log.manifests, strict=True):
         if formats.digest(formats.canonical(manifest)) != version.digest:
             yield Finding(version.spec, "its manifest does not match its digest")

@@ -133,7 +133,7 @@ class DirectoryStore(Store):
     Parameters
     ----------
     path
-        The directory; it is created at the first write.
+        The directory; it is created at the first write. A relative path is taken from the working directory of now.
 
     Raises
     ------
@@ -142,11 +142,12 @@ class DirectoryStore(Store):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
-        if self.path.exists() and not self.path.is_dir():
-            raise StorageError(
-                f"{str(self.path)!r} is a file; expected a directory: choose another path, or move the file away"
-            )
+        self.path = Path(path).expanduser().absolute()
+        for part in (self.path, *self.path.parents):
+            if part.exists() and not part.is_dir():
+                raise StorageError(
+                    f"{str(part)!r} is a file; expected a directory: choose another path, or move the file away"
+                )
 
     def __repr__(self) -> str:
         return str(self.path)
