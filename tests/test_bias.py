@@ -417,9 +417,9 @@ def test_a_group_that_appears_later_starts_from_zero_and_raises_the_bar():
 
 
 def test_missing_is_a_group_of_its_own():
-    """None and NaN are the group "missing", whatever the dtype."""
+    """None and NaN are the group "(missing)", whatever the dtype."""
     values = ["a"] * 40 + [None] * 40
-    wanted = {"a", "missing"}
+    wanted = {"a", "(missing)"}
     pred = np.arange(80) % 2
     for frame in (
         pd.DataFrame({"group": values}),

@@ -1075,3 +1075,10 @@ def test_config_hash_knows_every_dial() -> None:
     """Equal configurations hash alike whatever their order; a changed dial changes the hash."""
     assert formats.config_hash({"a": 1, "b": 2}) == formats.config_hash({"b": 2, "a": 1})
     assert formats.config_hash({"a": 1}) != formats.config_hash({"a": 2})
+
+
+def test_a_model_that_cannot_be_checked_says_what_to_do():
+    """Support vectors are indices that compiled code reads unchecked: refused by name, with the way out."""
+    model = SVC().fit([[0.0], [1.0]], [0, 1])
+    with pytest.raises(UnsafeModel, match=r"SVC.*formats=\[PickleFormat\(\)\]"):
+        formats.dump_model(model)

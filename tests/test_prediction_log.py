@@ -556,3 +556,11 @@ def test_the_file_is_a_plain_sqlite_file(tmp_path: Path):
     rows = other.execute("SELECT id, role, at, value FROM predictions").fetchall()
     other.close()
     assert rows == [("a", "champion", "2013-03-01T00:00:00.000000+00:00", "true")]
+
+
+def test_a_relative_path_stays_where_it_was(tmp_path, monkeypatch):
+    """A log does not follow the working directory, also not when it is opened again."""
+    monkeypatch.chdir(tmp_path)
+    log = PredictionLog("predictions.db")
+    assert log.path == str(tmp_path / "predictions.db")
+    log.close()

@@ -605,3 +605,10 @@ def test_every_episode_is_answered_or_closed_or_still_waiting(stream, cooldown):
         if since is not None:
             assert (f"{monitor} alarm since {since} " in answered) != ((monitor, since) in waiting)
     assert {e.key for e in policy.state.episodes} == {(m, s) for m, s in last.items() if s is not None}
+
+
+def test_an_age_needs_a_version_not_its_name():
+    """The name of a version has no age; the error says what to pass."""
+    for version in (None, "m@champion"):
+        with pytest.raises(DataError, match=r"version=registry\.get"):
+            MaxAge("90D").decide(version=version, now=day(0))

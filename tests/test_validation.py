@@ -655,3 +655,11 @@ def test_a_tenth_of_rows_with_unseen_hours_fails_and_a_new_destination_passes():
         ("dest", "warning", 9),
         ("hour", "error", 90),
     ]
+
+
+def test_a_validator_read_back_is_configured_as_before():
+    """Tolerance and keys come back with the schema, and still hold when the validator is fitted again."""
+    validator = mk.DataValidator(tolerance=0.1, unique=["id"]).fit({"id": [1, 2, 3], "x": ["a", "b", "a"]})
+    again = mk.DataValidator.from_json(validator.to_json())
+    assert (again.tolerance, again.unique) == (0.1, (("id",),))
+    assert again.fit({"id": [1, 2, 3], "x": ["a", "b", "a"]}).schema == validator.schema

@@ -47,7 +47,8 @@ _inherited: list[sqlite3.Connection] = []
 
 
 def _fspath(path: str | os.PathLike[str]) -> str:
-    return os.fspath(path)
+    """Return the path as text, free of the working directory."""
+    return MEMORY if path == MEMORY else str(Path(path).absolute())
 
 
 @define(eq=False)

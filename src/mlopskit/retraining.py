@@ -409,8 +409,11 @@ class MaxAge(RetrainPolicy):
     limit: dt.timedelta = field(converter=_duration)
 
     def _wants(self, context: PolicyContext) -> Wish | None:
-        if context.version is None:
-            raise DataError("MaxAge counts the age of a version: call decide(..., version=registry.get(...))")
+        if not isinstance(context.version, ModelVersion):
+            raise DataError(
+                f"version={context.version!r}: MaxAge counts the age of a version, "
+                "so call decide(..., version=registry.get(...))"
+            )
         age = context.now - frames.utc(context.version.trained_until)
         if age <= self.limit:
             return None
@@ -497,7 +500,7 @@ def _together(wishes: list[Wish]) -> Wish | None:
 
 
 def _verdict(failed: list[str], wish: Wish | None) -> tuple[Literal["retrain", "keep", "block"], str]:
-    """Return action and reason; the first reason wins (STATISTICS, order of a decision)."""
+    """Return action and reason; the first reason wins: block, cooldown, budget, what the policy wants."""
     wanted = NOTHING if wish is None else f"would have retrained because {wish.reason}"
     if failed:
         batches = "1 batch" if len(failed) == 1 else f"{len(failed)} batches"

@@ -360,7 +360,8 @@ class DataValidator:
         missing = sorted(set(state.checks) - {check.name for check in checks})
         if missing:
             raise ConfigurationError(f"this validator has the checks {missing}: hand them in, checks=[...]")
-        return cls(state.schema, checks=checks)
+        schema = state.schema
+        return cls(schema, tolerance=schema.tolerance, unique=schema.unique, checks=checks)
 
 
 @frozen(eq=False)

@@ -102,7 +102,13 @@ class SkopsFormat(Format):
             raise FormatError(f"cannot write this {type(model).__name__} as skops: {error}{hint}") from error
         data = _tidy(raw)
         schema, members = _read_archive(data)
-        Audit(members).run(schema)
+        try:
+            Audit(members).run(schema)
+        except UnsafeModel as error:
+            raise UnsafeModel(
+                f"{error}. Models that this format cannot check need another one, "
+                "which whoever loads must trust as well: ModelRegistry(..., formats=[PickleFormat()])"
+            ) from error
         return data
 
     def loads(self, data: bytes) -> Any:

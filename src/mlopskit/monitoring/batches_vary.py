@@ -15,7 +15,7 @@ from mlopskit.stats.sequential import RankBets, smoothed_rank
 from mlopskit.stats.summaries import robust_z
 
 COMBINED = 3  # the largest score, the sum of squares, the largest pair
-MAX_AGE = 30  # batches that a change is looked for in, when it is described
+DESCRIBED = 30  # batches that a change is looked for in, when it is described
 
 
 def start(questions: Questions) -> RankBets:
@@ -51,7 +51,7 @@ def step(
     bets = bets.update(smoothed_rank(ranked, u), len(pool))
     with np.errstate(divide="ignore"):
         evidence = bets.log_values() + np.log(_weights(questions))
-    strength, ages = _stand_out(np.concatenate([z, pairs], axis=1)[-min(recent, MAX_AGE) :])
+    strength, ages = _stand_out(np.concatenate([z, pairs], axis=1)[-min(recent, DESCRIBED) :])
     over = np.flatnonzero(evidence[:-COMBINED] >= log_limit)
     names = [*questions.names(), *questions.pair_names]
     return bets, Verdict.of(float(evidence.max()), names, strength, ages, over)

@@ -47,7 +47,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Question: TypeAlias = tuple[str, str, str]
 """Feature, group and metric."""
 
-MISSING = "missing"
+MISSING = "(missing)"
 """The group of the rows whose sensitive feature is missing."""
 
 _SIDES = np.array([1.0, -1.0])
@@ -311,7 +311,7 @@ class BiasMonitor:
     Parameters
     ----------
     sensitive_features
-        Columns that hold the groups. For an intersection make a column of it. Missing values are the group "missing".
+        Columns that hold the groups. For an intersection make a column of it. Missing values are the group "(missing)".
     metrics
         Of "selection_rate" (needs no labels), "tpr", "fpr", "ppv" (need y_true), "calibration_gap" (needs y_true and
         y_score): mean of outcome - score.
