@@ -155,7 +155,7 @@ def _extreme(choose: Any, a: float | int | None, b: float | int | None) -> float
 
 
 @frozen
-class Binning:
+class Binning(formats.Stored):
     """Where the bins lie: fixed once from a reference, so that later profiles can be compared and added.
 
     Parameters
@@ -246,18 +246,9 @@ class Binning:
         same, valid = concordance(values, np.array([b.median for b in self.paired]))
         return Profile(self, n, profiles, same, valid, batch_id)
 
-    def to_json(self) -> str:
-        """Return the binning as JSON."""
-        return formats.to_json(self)
-
-    @classmethod
-    def from_json(cls, text: str) -> Binning:
-        """Read what `to_json` wrote."""
-        return formats.from_json(text, cls)
-
 
 @frozen
-class Profile:
+class Profile(formats.Stored):
     """What a batch looked like, as counts.
 
     Parameters
@@ -310,15 +301,6 @@ class Profile:
             [_describe(b, p, self.n_rows) for b, p in zip(self.binning.columns, self.columns, strict=True)]
         )
 
-    def to_json(self) -> str:
-        """Return the profile, with its binning, as JSON."""
-        return formats.to_json(self)
-
-    @classmethod
-    def from_json(cls, text: str) -> Profile:
-        """Read what `to_json` wrote."""
-        return formats.from_json(text, cls)
-
 
 def total(profiles: Iterable[Profile]) -> Profile:
     """Return the sum of one or more profiles.
@@ -338,7 +320,7 @@ def total(profiles: Iterable[Profile]) -> Profile:
 
 
 @frozen
-class ProfileSet:
+class ProfileSet(formats.Stored):
     """Several profiles under one binning, which is written only once.
 
     >>> binning = Binning.fit({"x": [1, 2, 3]})
@@ -374,15 +356,6 @@ class ProfileSet:
         """The profiles, all sharing one binning object."""
         fields = zip(self.n_rows, self.columns, self.concordant, self.paired, self.batch_ids, strict=True)
         return tuple(Profile(self.binning, *values) for values in fields)
-
-    def to_json(self) -> str:
-        """Return the set as JSON."""
-        return formats.to_json(self)
-
-    @classmethod
-    def from_json(cls, text: str) -> ProfileSet:
-        """Read what `to_json` wrote."""
-        return formats.from_json(text, cls)
 
 
 def _wrong_kind(bins: ColumnBins, column: frames.Column) -> DataError:

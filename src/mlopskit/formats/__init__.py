@@ -16,7 +16,7 @@ import hashlib
 import importlib
 import json
 import math
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import attrs
 import numpy as np
@@ -207,6 +207,35 @@ def from_json(text: str | bytes, expected: type[T]) -> T:
     if not isinstance(value, expected):
         raise FormatError(f"got a {document.get('type')!r}; expected a {expected.__name__!r}")
     return value
+
+
+class Stored:
+    """What goes through JSON and comes back as it was: a base without fields for classes in `TAGS`."""
+
+    __slots__ = ()
+
+    def to_json(self) -> str:
+        """Return the object as JSON; a monitor with its configuration and state.
+
+        Raises
+        ------
+        FormatError
+            When a part is of a class that mlopskit does not know.
+        """
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Rebuild what `to_json` wrote; a monitor goes on exactly where it stood.
+
+        Raises
+        ------
+        FormatError
+            When the text is not what `to_json` wrote, or a newer release wrote it.
+        StateMismatch
+            When the configuration was edited: a dial may not be turned after seeing data.
+        """
+        return from_json(text, cls)
 
 
 def config_hash(config: dict[str, Any]) -> str:

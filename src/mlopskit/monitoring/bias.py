@@ -305,7 +305,7 @@ def _names(value: str | Iterable[str]) -> tuple[str, ...]:
 
 
 @define(on_setattr=setters.frozen, eq=False)
-class BiasMonitor:
+class BiasMonitor(formats.Stored):
     """Watch whether a model treats groups differently, and raise one alarm when it does.
 
     Parameters
@@ -466,23 +466,6 @@ class BiasMonitor:
         if self.state.episodes.active:
             state = evolve(self.state, episodes=self.state.episodes.close("acknowledged", reason))
             self.state = state.restarted()
-
-    def to_json(self) -> str:
-        """Return configuration and state as JSON."""
-        return formats.to_json(self)
-
-    @classmethod
-    def from_json(cls, text: str) -> BiasMonitor:
-        """Rebuild a monitor that goes on exactly where `to_json` stood.
-
-        Raises
-        ------
-        FormatError
-            When the text is not what `to_json` wrote.
-        StateMismatch
-            When the state belongs to another configuration.
-        """
-        return formats.from_json(text, cls)
 
     def _claimed(self, key: str | None, labelled: bool) -> tuple[str, list[str], bool]:
         """Return the batch's id, the metrics it is asked, and whether it brings the labels of a batch seen before."""

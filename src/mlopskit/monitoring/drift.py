@@ -188,7 +188,7 @@ def _names(value: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 @define(on_setattr=setters.frozen, eq=False)
-class DriftDetector:
+class DriftDetector(formats.Stored):
     """Watches whether batches still look like the reference; an alarm keeps a false-alarm promise.
 
     Parameters
@@ -393,21 +393,6 @@ class DriftDetector:
         closed = evolve(state, episodes=state.episodes.close("rebased", reason), pool=pool, rebasing=wanted)
         self.state = self._restarted(closed)
         return self
-
-    def to_json(self) -> str:
-        """Return configuration and state as JSON."""
-        return formats.to_json(self)
-
-    @classmethod
-    def from_json(cls, text: str) -> DriftDetector:
-        """Read what `to_json` wrote.
-
-        Raises
-        ------
-        StateMismatch
-            When the configuration was edited: a dial may not be turned after seeing data.
-        """
-        return formats.from_json(text, cls)
 
     def _fitted(self) -> DriftState:
         if self.state is None:

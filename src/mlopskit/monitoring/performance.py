@@ -205,7 +205,7 @@ class Resolution(Report):
 
 
 @define(on_setattr=setters.frozen, eq=False)
-class PerformanceMonitor:
+class PerformanceMonitor(formats.Stored):
     """Watch a model's realized loss, batch by batch, and raise one alarm when it is worse than what was accepted.
 
     Parameters
@@ -426,23 +426,6 @@ class PerformanceMonitor:
         return Resolution(
             self._metric.loss_name, state.n_reference, state.mean, state.sd, state.autocorrelation, limit, rows
         )
-
-    def to_json(self) -> str:
-        """Return configuration and state as JSON."""
-        return formats.to_json(self)
-
-    @classmethod
-    def from_json(cls, text: str) -> PerformanceMonitor:
-        """Rebuild a monitor that goes on exactly where `to_json` stood.
-
-        Raises
-        ------
-        FormatError
-            When the text is not what `to_json` wrote.
-        StateMismatch
-            When the state belongs to another configuration.
-        """
-        return formats.from_json(text, cls)
 
     def _fitted(self) -> PerformanceState:
         if self.state is None:
