@@ -22,7 +22,7 @@ from mlopskit.errors import ConfigurationError, DataError
 from mlopskit.evidence import Report
 from mlopskit.metrics import Metric, as_binary, metric
 from mlopskit.records import Predictions
-from mlopskit.stats.intervals import Interval, auc_clustered, block_bootstrap, mean_t
+from mlopskit.stats.intervals import Interval, auc_clustered, block_bootstrap, cluster_bootstrap, mean_t
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,6 @@ Floats: TypeAlias = NDArray[np.float64]
 
 MIN_BLOCKS = 2
 FEW_BLOCKS = 20  # fewer blocks say too little about the spread of a score that is no mean of losses
-N_RESAMPLES = 500
 _NUMBERS = "{value:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
@@ -398,20 +397,9 @@ def _over_blocks(
 
 
 def _resampled(score: Callable[[NDArray[np.intp]], float], trial: Trial, alpha: float) -> Interval:
-    """Return a score with percentile bounds from resampled blocks, whole days drawn with replacement."""
-    everything = np.arange(len(trial.blocks))
-    members = np.split(np.argsort(trial.blocks, kind="stable"), np.cumsum(np.bincount(trial.blocks))[:-1])
-    rng = np.random.Generator(np.random.Philox(key=[0, 2]))
-    found = []
-    for _ in range(N_RESAMPLES):
-        try:
-            found.append(score(np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])))
-        except DataError:  # a resample of one class has no such score
-            continue
-    if len(found) < N_RESAMPLES / 2 or len(members) < FEW_BLOCKS:
-        return Interval(np.nan, -np.inf, np.inf, 1 - 2 * alpha, len(members), "bootstrap of blocks")
-    low, high = np.quantile(found, [alpha, 1 - alpha])
-    return Interval(score(everything), float(low), float(high), 1 - 2 * alpha, len(members), "bootstrap of blocks")
+    """Return a score with one-sided bounds from resampled days; none with too few of them."""
+    interval = cluster_bootstrap(score, trial.blocks, level=1 - 2 * alpha)
+    return interval if trial.n_blocks >= FEW_BLOCKS else evolve(interval, low=-np.inf, high=np.inf)
 
 
 def _answer(name: str, asked: Metric, interval: Interval, limit: float, trial: Trial, words: str) -> GateReport:

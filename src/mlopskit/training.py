@@ -21,7 +21,7 @@ from mlopskit.metrics import Metric, as_binary, metric, read
 from mlopskit.profiling import Binning, Profile
 from mlopskit.records import Candidate, Evaluation, Predictions, Score, predict
 from mlopskit.schema import Schema
-from mlopskit.stats.intervals import Interval, auc_clustered, mean_t
+from mlopskit.stats.intervals import Interval, auc_clustered, cluster_bootstrap, mean_t
 
 MIN_SLICE_ROWS = 50
 """Slices with fewer rows get no score."""
@@ -382,7 +382,12 @@ def _score(metric: Metric, held_out: _OutOfFold, blocks: NDArray[Any], part: str
         truth = as_binary(held_out.truth, held_out.classes)
         interval, method = auc_clustered(truth, predictions, codes), "DeLong, clustered by block"
     else:
-        interval, method = _resampled(metric, held_out, predictions, codes, seed), "bootstrap of blocks"
+
+        def scored(rows: Positions) -> float:
+            return metric.score(held_out.truth[rows], predictions[rows], classes=held_out.classes)
+
+        interval = cluster_bootstrap(scored, codes, n_resamples=N_RESAMPLES, seed=seed)
+        method = interval.method
     low, high = float(interval.low), float(interval.high)
     return Score(metric.name, value, low, high, len(codes), len(distinct), part, interval.level, method)
 
@@ -396,22 +401,3 @@ def _clustered_mean(values: NDArray[np.float64], blocks: NDArray[np.intp]) -> In
     mean, n_blocks = float(values.mean()), int(blocks.max()) + 1
     sums = np.bincount(blocks, weights=values - mean, minlength=n_blocks)
     return mean_t(mean + sums * n_blocks / len(values))
-
-
-def _resampled(
-    metric: Metric, held_out: _OutOfFold, predictions: NDArray[Any], blocks: NDArray[np.intp], seed: int
-) -> Interval:
-    rng = np.random.Generator(np.random.Philox(key=[seed, 1]))
-    order = np.argsort(blocks, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(blocks))[:-1])
-    found = []
-    for _ in range(N_RESAMPLES):
-        rows = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
-        try:
-            found.append(metric.score(held_out.truth[rows], predictions[rows], classes=held_out.classes))
-        except DataError:  # a resample of one class has no such score
-            continue
-    if not found:
-        return Interval(np.nan, -np.inf, np.inf, 0.95, len(members), "bootstrap")
-    low, high = np.quantile(found, [0.025, 0.975])
-    return Interval(float(np.mean(found)), float(low), float(high), 0.95, len(members), "bootstrap")

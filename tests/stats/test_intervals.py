@@ -19,6 +19,7 @@ from mlopskit.stats.intervals import (
     beta_mixture,
     block_bootstrap,
     clopper_pearson,
+    cluster_bootstrap,
     mean_t,
     upper_mean_bound,
     wilson,
@@ -396,3 +397,19 @@ class TestAuc:
 def test_an_interval_prints_as_an_answer():
     """Estimate, ends, level, n and method in one line."""
     assert str(wilson(8, 10)) == "0.8 [0.4902, 0.9433] (95%, n=10, wilson)"
+
+
+def test_cluster_bootstrap_has_about_the_width_of_the_t_interval():
+    """Second source: the t interval over the means of 80 equal blocks; a score no resample has gives no bounds."""
+    rng = np.random.default_rng(0)
+    blocks = np.repeat(np.arange(80), 5)
+    values = rng.normal(size=80)[blocks] + rng.normal(size=400)
+    boot = cluster_bootstrap(lambda rows: float(values[rows].mean()), blocks, n_resamples=2_000)
+    exact = mean_t(values.reshape(80, 5).mean(axis=1))
+    assert boot.estimate == pytest.approx(exact.estimate)
+    assert 0.85 < (boot.high - boot.low) / (exact.high - exact.low) < 1.15
+
+    def never(rows):
+        raise DataError("one class")
+
+    assert cluster_bootstrap(never, blocks).low == -np.inf
