@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from attrs import define, evolve, field, frozen
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtr, stdtrit
 
 from mlopskit import frames
 from mlopskit.errors import ConfigurationError, DataError
@@ -31,7 +31,8 @@ Verdict: TypeAlias = Literal["pass", "fail", "inconclusive"]
 Floats: TypeAlias = NDArray[np.float64]
 
 MIN_BLOCKS = 2
-FEW_BLOCKS = 20  # fewer blocks say too little about the spread of a score that is no mean of losses
+FEW_DAYS = 5  # fewer say too little about the spread of an area under the curve
+FEW_BLOCKS = 20  # and fewer than these about that of any other score that is no mean of losses
 _NUMBERS = "{value:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
@@ -345,9 +346,8 @@ class MinScore(Gate):
             scores = best - trial.losses(asked, answers)
             ends = (best - 1.0, best) if asked.bounds()[1] <= 1 else None
             interval = _over_blocks(scores, ends, trial, self.alpha, "t")
-        elif asked.name == "roc_auc" and len(np.unique(trial.truth)) == 2 and trial.n_blocks >= FEW_BLOCKS:
-            truth = as_binary(trial.truth, trial.challenger.classes)
-            interval = auc_clustered(truth, answers, trial.blocks, level=1 - 2 * self.alpha)
+        elif asked.name == "roc_auc" and len(np.unique(trial.truth)) == 2:
+            interval = _auc(trial, answers, self.alpha)
         else:
             interval = _resampled(lambda rows: trial.score(asked, answers, rows), trial, self.alpha)
         words = f"{asked.name} of the challenger: {_NUMBERS}; at least {self.threshold:g} is asked"
@@ -396,6 +396,14 @@ def _over_blocks(
     return evolve(interval, low=low, high=high)
 
 
+def _auc(trial: Trial, answers: NDArray[Any], alpha: float) -> Interval:
+    """Return the area under the curve with one-sided bounds over days; t quantiles allow for few of them."""
+    truth, days = as_binary(trial.truth, trial.challenger.classes), trial.n_blocks
+    level = float(2 * ndtr(stdtrit(days - 1, 1 - alpha)) - 1) if days >= FEW_DAYS else 1 - 2 * alpha
+    interval = auc_clustered(truth, answers, trial.blocks, level=level)
+    return interval if days >= FEW_DAYS else evolve(interval, low=-np.inf, high=np.inf)
+
+
 def _resampled(score: Callable[[NDArray[np.intp]], float], trial: Trial, alpha: float) -> Interval:
     """Return a score with one-sided bounds from resampled days; none with too few of them."""
     interval = cluster_bootstrap(score, trial.blocks, level=1 - 2 * alpha)
@@ -409,7 +417,7 @@ def _answer(name: str, asked: Metric, interval: Interval, limit: float, trial: T
         verdict, low, high = "inconclusive", -np.inf, np.inf
     message = words.format(value=value, low=low, high=high)
     message += f"; {len(trial.truth)} rows in {trial.n_blocks} blocks"
-    if not asked.has_losses and trial.n_blocks < FEW_BLOCKS:
-        message += f", at least {FEW_BLOCKS} are needed"
+    if math.isinf(low) and np.isfinite(value):
+        message += f", more are needed (about {FEW_BLOCKS})"
     check = GateCheck(name, asked.name, verdict, value, low, high, limit, len(trial.truth), trial.n_blocks, message)
     return GateReport(verdict, (check,))
