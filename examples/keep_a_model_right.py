@@ -113,3 +113,4 @@ if __name__ == "__main__":
         keep_right(load(), Path(scratch), diary)
     diary.tell()
     draw(diary, FAULT, picture)
+    print(f"The year in one picture: {picture}", file=sys.stderr)
