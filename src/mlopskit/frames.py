@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -635,7 +635,5 @@ def _big_hashes(values: NDArray[Any]) -> NDArray[np.uint64]:
 
 
 def _text_hashes(values: NDArray[Any]) -> NDArray[np.uint64]:
-    digest: Callable[[object], int] = lambda v: int.from_bytes(  # noqa: E731
-        hashlib.blake2b(str(v).encode(errors="surrogatepass"), digest_size=8).digest(), "little"
-    )
-    return np.array([digest(v) for v in values], dtype=np.uint64)
+    digests = [hashlib.blake2b(str(v).encode(errors="surrogatepass"), digest_size=8).digest() for v in values]
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)

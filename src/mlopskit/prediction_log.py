@@ -463,8 +463,11 @@ def _known(connection: sqlite3.Connection, table: str, ids: list[str], role: str
 
 
 def _refuse_twice(ids: list[str], known: set[str], what: str) -> None:
-    seen = set(known)
-    twice = [name for name in ids if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
+    seen, twice = set(known), []
+    for name in ids:
+        if name in seen:
+            twice.append(name)
+        seen.add(name)
     if twice:
         raise DuplicateId(
             f"{len(twice)} of {len(ids)} ids were seen before among the {what}, first {twice[:3]}: "
