@@ -1,0 +1,89 @@
+"""The interval, and what every kind checks before its formula."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from attrs import cmp_using, field, frozen
+
+from mlopskit.errors import ConfigurationError, DataError
+
+Array: TypeAlias = npt.NDArray[np.float64]
+ArrayLike: TypeAlias = npt.ArrayLike
+_SAME = cmp_using(eq=lambda a, b: bool(np.array_equal(a, b, equal_nan=True)))
+
+
+@frozen
+class Interval:
+    """An estimate and the interval around it.
+
+    Parameters
+    ----------
+    estimate
+        The estimate; NaN without data. A float, or an array where the interval was asked for arrays of counts.
+    low, high
+        The ends of the interval, of the same shape.
+    level
+        The probability, in (0, 1), with which the interval covers the truth.
+    n
+        How many independent values it rests on: rows, batches or blocks.
+    method
+        The name of the method.
+    """
+
+    estimate: Any = field(eq=_SAME)
+    low: Any = field(eq=_SAME)
+    high: Any = field(eq=_SAME)
+    level: float
+    n: Any = field(eq=_SAME)
+    method: str
+
+    def __str__(self) -> str:
+        if np.ndim(self.estimate):
+            return f"{np.size(self.estimate)} intervals ({self.level:.0%}, {self.method})"
+        return f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.level:.0%}, n={self.n}, {self.method})"
+
+
+def share_interval(k: Array, n: Array, low: Any, high: Any, level: float, method: str) -> Interval:
+    """Finish an interval of shares: [0, 1] for n = 0, the estimate inside, floats for scalars."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = k / n
+    low = np.where(n == 0, 0.0, np.fmin(np.maximum(low, 0.0), share))
+    high = np.where(n == 0, 1.0, np.fmax(np.minimum(high, 1.0), share))
+    if share.ndim:
+        return Interval(share, low, high, level, n.astype(int), method)
+    return Interval(float(share), float(low), float(high), level, int(n), method)
+
+
+def check_level(name: str, level: float) -> None:
+    """Refuse a level outside (0, 1)."""
+    if not 0 < level < 1:
+        raise ConfigurationError(f"{name}: level={level!r}: expected a probability between 0 and 1")
+
+
+def within(name: str, k: ArrayLike, n: ArrayLike) -> tuple[Array, Array]:
+    """Return sums and whole numbers of rows as floats of one shape, 0 <= k <= n."""
+    k, n = np.broadcast_arrays(np.asarray(k, dtype=float), np.asarray(n, dtype=float))
+    if not ((k >= 0) & (k <= n) & np.isfinite(n) & (n == np.floor(n))).all():
+        raise DataError(f"{name}: expected a whole number n and 0 <= k <= n; got k={k}, n={n}")
+    return k, n
+
+
+def counts(name: str, k: ArrayLike, n: ArrayLike, level: float) -> tuple[Array, Array]:
+    """Return whole numbers 0 <= k <= n as floats of one shape, and check the level."""
+    check_level(name, level)
+    successes, trials = within(name, k, n)
+    if not (successes == np.floor(successes)).all():
+        raise DataError(f"{name}: expected whole numbers of successes; got k={k!r} (for scores use beta_mixture)")
+    return successes, trials
+
+
+def series(name: str, values: ArrayLike, level: float) -> Array:
+    """Return finite values of shape (n,), and check the level."""
+    check_level(name, level)
+    x = np.asarray(values, dtype=float)
+    if x.ndim != 1 or not np.isfinite(x).all():
+        raise DataError(f"{name}: expected finite values of shape (n,); got shape {x.shape} or a NaN or infinite value")
+    return x

@@ -1,0 +1,69 @@
+"""What a sequential procedure remembers between two looks, and the dials that may not be turned meanwhile.
+
+Changing a dial after seeing data voids every guarantee. A state therefore carries the hash of its dials: it refuses to
+be built, evolved or read back under others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+from attrs import field, fields, frozen
+
+from mlopskit.errors import StateMismatch
+
+
+def dial(**options: Any) -> Any:
+    """Declare a field of a `State` that configures it; takes what `attrs.field` takes."""
+    return field(metadata={"dial": True}, **options)
+
+
+@frozen
+class State:
+    """The base of frozen states; updating one returns another.
+
+    Subclasses declare configuration with `dial` and everything else with `attrs.field`, and check both in
+    `__attrs_post_init__` after calling this one's.
+
+    Parameters
+    ----------
+    configuration
+        sha256 of the dials, in hex. Left empty it is computed; given, it must be theirs.
+
+    Raises
+    ------
+    StateMismatch
+        When `configuration` belongs to other dials.
+
+    Examples
+    --------
+    >>> from attrs import evolve, frozen
+    >>> @frozen
+    ... class Count(State):
+    ...     alpha: float = dial()
+    ...     n: int = 0
+    >>> state = evolve(Count(alpha=0.05), n=7)
+    >>> evolve(state, alpha=0.5)
+    Traceback (most recent call last):
+        ...
+    mlopskit.errors.StateMismatch: Count: the dials were turned after data were seen...
+    """
+
+    configuration: str = field(default="", kw_only=True, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        own = _hash({f.name: getattr(self, f.name) for f in fields(type(self)) if f.metadata.get("dial")})
+        if self.configuration not in ("", own):
+            raise StateMismatch(
+                f"{type(self).__name__}: the dials were turned after data were seen, which voids the guarantee; "
+                "start a new one"
+            )
+        object.__setattr__(self, "configuration", own)
+
+
+def _hash(dials: dict[str, Any]) -> str:
+    plain = {name: np.asarray(value).tolist() for name, value in dials.items()}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
