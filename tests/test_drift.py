@@ -1,5 +1,6 @@
 """Drift: what is asked, what is found and named, what is promised, and what bad batches meet."""
 
+import copy
 import json
 
 import attrs
@@ -857,10 +858,43 @@ class TestQuestions:
         rng = np.random.default_rng(seed)
         draw = lambda *shape: rng.integers(0, 9, shape)  # noqa: E731
         pool = Readings(draw(7, 2, 20), draw(7, 3), draw(7, 3), draw(7, 1), draw(7, 1))
-        before, since = pool.before_and_since(6)
-        for whole, early, late in zip(pool._arrays, before._arrays, since._arrays, strict=True):
+        before, since = pool.before_and_since(range(1, 7))
+        for whole, early, late in zip(pool.arrays, before.arrays, since.arrays, strict=True):
             np.testing.assert_array_equal(early[k - 1], whole[: 7 - k].sum(axis=0))
             np.testing.assert_array_equal(late[k - 1], whole[7 - k :].sum(axis=0))
+
+
+class TestTheBag:
+    @settings(deadline=None, max_examples=20)
+    @given(st.integers(1, 12), st.integers(0, 2**32))
+    def test_batches_scored_one_by_one_are_those_scored_together(self, split, seed):
+        """A bag rebuilt from stored counts equals the one that grew, to the last bit."""
+        detector = fitted(np.random.default_rng(3), n_days=10, n=60)
+        rng = np.random.default_rng(seed)
+        pool = Readings.stack(
+            [detector._questions.read(detector.state.reference.binning.profile(frame(rng, 60))) for _ in range(12)]
+        )
+        parts = [Readings(*(a[i : i + 1] for a in pool.arrays)) for i in range(split, 12)]
+        grown = batches_vary.Scored.of(detector._questions, Readings(*(a[:split] for a in pool.arrays)))
+        for part in parts:
+            grown = grown.add(detector._questions, part)
+        for a, b in zip(grown._arrays, batches_vary.Scored.of(detector._questions, pool)._arrays, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    def test_two_futures_of_one_bag_do_not_disturb_each_other(self):
+        """A copied detector and its original take different batches and still hold their own."""
+        rng = np.random.default_rng(4)
+        one = fitted(np.random.default_rng(3), n_days=10, n=60)
+        one.update(frame(rng, 60))
+        two = copy.copy(one)
+        text = one.to_json()
+        first, second = frame(rng, 60), frame(rng, 60, day=3.0)
+        one.update(first)
+        two.update(second)
+        for detector, batch in ((one, first), (two, second)):
+            again = DriftDetector.from_json(text)
+            again.update(batch)
+            assert again.to_json() == detector.to_json()
 
 
 # What is promised, simulated at the level of the detector. Profiles are drawn as counts, which is quick and exact.

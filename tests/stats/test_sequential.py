@@ -1,6 +1,7 @@
 """The algebra of e-values and ranks, and exact enumeration of what they promise in small worlds."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -8,12 +9,13 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp, ndtr
-from scipy.stats import binom, false_discovery_control, hypergeom, multivariate_hypergeom, norm
+from scipy.stats import binom, binomtest, false_discovery_control, hypergeom, multivariate_hypergeom, norm
 
 from mlopskit import formats
-from mlopskit.errors import ConfigurationError, DataError
+from mlopskit.errors import ConfigurationError, DataError, StateMismatch
 from mlopskit.stats.sequential import (
     RankBets,
+    batches_to_detect,
     e_benjamini_hochberg,
     log_bounded_mean,
     log_cusum,
@@ -23,6 +25,8 @@ from mlopskit.stats.sequential import (
     log_share_tilts,
     log_shiryaev_roberts,
     log_tilts,
+    reference_band,
+    shifted_share,
     smoothed_rank,
 )
 
@@ -610,3 +614,54 @@ class TestRankBets:
                 bets.update([0.1, 0.1], n)
         with pytest.raises(ConfigurationError, match="expected two_sided"):
             RankBets(bets.age[:1], bets.shift, bets.two_sided)
+
+
+class TestBandsAndLimits:
+    @given(st.floats(0, 1), st.floats(-3, 3))
+    def test_a_share_is_moved_on_cohens_scale(self, p, h):
+        """The angle 2*asin(sqrt(p)) moves by h (statsmodels' effect size), until it meets 0 or pi."""
+        moved = float(shifted_share(p, h))
+        expected = min(max(2 * np.arcsin(np.sqrt(p)) + h, 0), np.pi)
+        assert 0 <= moved <= 1
+        assert 2 * np.arcsin(np.sqrt(moved)) == pytest.approx(expected, abs=1e-7)
+
+    def test_cohens_h_is_statsmodels(self):
+        """A share and the one shifted by h differ by h in statsmodels.proportion_effectsize."""
+        from statsmodels.stats.proportion import proportion_effectsize
+
+        assert proportion_effectsize(shifted_share(0.3, 0.2), 0.3) == pytest.approx(0.2)
+
+    def test_a_band_is_clopper_pearson_at_the_shared_risk_and_then_wider(self):
+        """Against scipy.stats.binomtest at 1 - risk/m, widened by h; nothing asked allows everything."""
+        k, n = np.array([3, 40, 0]), np.array([50, 80, 0])
+        low, high = reference_band(k, n, tolerance=0.1, risk=0.06)
+        for i in range(2):
+            exact = binomtest(int(k[i]), int(n[i])).proportion_ci(1 - 0.02, "exact")
+            assert low[i] == pytest.approx(shifted_share(exact.low, -0.1))
+            assert high[i] == pytest.approx(shifted_share(exact.high, 0.1))
+        assert (low[2], high[2]) == (0, 1)
+
+    @pytest.mark.parametrize("options", [{"tolerance": -0.1}, {"tolerance": np.nan}, {"risk": 0.0}, {"risk": 1.0}])
+    def test_dials_of_a_band_out_of_range_are_refused(self, options):
+        """A negative tolerance, and a risk that is no probability."""
+        with pytest.raises(ConfigurationError, match="reference_band"):
+            reference_band([1], [2], **options)
+
+    def test_batches_to_detect_is_the_larger_of_two_limits(self):
+        """2 log(A) / r^2 rules where a batch's spread is large, log(A) / log(1 + r sd/high) where it is small."""
+        assert batches_to_detect(0.5, sd=0.5, high=0.1, limit=365) == np.ceil(8 * np.log(365))
+        assert batches_to_detect(2.0, sd=0.001, high=0.1, limit=365) == np.ceil(np.log(365) / np.log(1.02))
+        with pytest.raises(ConfigurationError, match="sd=0"):
+            batches_to_detect(1.0, sd=0, high=0.1, limit=365)
+
+    def test_sides_of_rank_bets_may_not_be_changed_after_the_start(self):
+        """`two_sided` is a dial: turning it voids the promise, and the state says so, from JSON as well."""
+        bets = RankBets.start([True, False]).update([0.2, 0.7], 12)
+        with pytest.raises(StateMismatch, match="dials"):
+            evolve(bets, two_sided=np.array([True, True]))
+        text = formats.to_json(bets)
+        other = formats.to_json(RankBets.start([True, True]))
+        assert formats.from_json(text, RankBets) == bets
+        mixed = {**json.loads(text), "two_sided": json.loads(other)["two_sided"]}
+        with pytest.raises(StateMismatch, match="dials"):
+            formats.from_json(json.dumps(mixed), RankBets)

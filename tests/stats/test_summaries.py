@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import median_abs_deviation, norm
+from scipy.stats import norm
 
-from mlopskit.stats.summaries import Moments, concordance, location_and_scale, quantile_edges, robust_z
+from mlopskit.stats.summaries import Moments, concordance, location_and_scale, quantile_edges
 
 numbers = st.floats(-1e6, 1e6)
 samples = st.lists(numbers, min_size=1, max_size=60)
@@ -180,58 +180,3 @@ class TestLocationAndScale:
         full, _ = location_and_scale(np.array([0.2, 0.5, 0.3]))
         sparse, _ = location_and_scale(np.array([0.2, 0.0, 0.5, 0.0, 0.3]))
         np.testing.assert_allclose(sparse[[0, 2, 4]], full)
-
-
-scores = arrays(float, (9, 2), elements=st.floats(-10, 10).map(lambda v: round(v, 3)))
-
-
-class TestRobustZ:
-    @given(scores, st.permutations(range(9)))
-    def test_follows_the_order_of_batches(self, y, order):
-        """Reordered batches have reordered scores: nothing depends on which batch is the newest."""
-        sizes, noise = np.arange(1, 10) * 10, np.array([1.0, 0.25])
-        np.testing.assert_allclose(robust_z(y, noise, sizes)[order], robust_z(y[order], noise, sizes[list(order)]))
-
-    def test_equal_sizes_give_the_robust_standard_score(self):
-        """Where batches differ more than their rows explain, z = (y - median) / MAD (scipy, scale="normal")."""
-        y = np.random.default_rng(0).normal(3, 2, size=(31, 2))
-        mad = median_abs_deviation(y, scale="normal", axis=0)
-        assert (mad**2 > 1 / 500).all()
-        expected = (y - np.median(y, axis=0)) / mad
-        np.testing.assert_allclose(robust_z(y, np.ones(2), np.full(31, 500)), expected, rtol=1e-4)
-
-    def test_equal_batches_have_the_noise_of_their_rows(self):
-        """Where the MAD is below the noise of the rows, the divisor is sqrt(u2 / n)."""
-        y = np.zeros((11, 1))
-        y[4] = 0.3
-        assert robust_z(y, [0.25], np.full(11, 100))[4, 0] == pytest.approx(0.3 / np.sqrt(0.25 / 100))
-
-    @given(scores, st.floats(0.1, 10), st.floats(-100, 100))
-    def test_shift_and_scale_do_not_matter_without_noise(self, y, factor, shift):
-        """Where the rows bring no noise, moving and stretching a score leaves z as it is."""
-        y[:, :] += np.arange(9)[:, None] * 20.0
-        plain = robust_z(y, [0.0, 0.0], np.full(9, 10))
-        np.testing.assert_allclose(robust_z(y * factor + shift, [0.0, 0.0], np.full(9, 10)), plain, atol=1e-9)
-
-    def test_a_small_batch_is_measured_by_its_own_noise(self):
-        """The same deviation counts less in a batch of fewer rows: sqrt(tau2 + u2 / n), worked by hand."""
-        y = np.array([[-2.0], [-1.0], [0.0], [1.0], [2.0]])
-        sizes = np.array([1, 4, 4, 4, 4])
-        tau2 = 1.4826**2 - 1 / 4
-        expected = y[:, 0] / np.sqrt(tau2 + 1 / sizes)
-        np.testing.assert_allclose(robust_z(y, [1.0], sizes)[:, 0], expected)
-
-    def test_batches_without_rows_are_neither_counted_nor_unusual(self):
-        """A batch in which nobody was asked gets 0 and does not move the middle; a question without rows is 0."""
-        y = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0], [99.0, 0.0]])
-        sizes = np.array([[10, 0], [10, 0], [10, 0], [0, 0]])
-        z = robust_z(y, [1.0, 1.0], sizes)
-        np.testing.assert_allclose(z[:3, 0], robust_z(y[:3, :1], [1.0], sizes[:3, :1])[:, 0])
-        assert z[3, 0] == 0
-        assert not z[:, 1].any()
-
-    def test_a_changed_batch_does_not_hide_itself(self):
-        """One batch far away keeps a large score, whatever its distance: centre and spread are robust."""
-        y = np.random.default_rng(1).normal(size=(20, 1))
-        y[-1] = 1e6
-        assert robust_z(y, [0.01], np.full(20, 100))[-1, 0] > 1e5

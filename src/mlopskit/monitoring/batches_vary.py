@@ -7,24 +7,87 @@ itself (`stats.sequential.RankBets`); questions are combined by weights, never a
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 import numpy as np
+from attrs import define, field, frozen
 from numpy.typing import NDArray
 
-from mlopskit.monitoring.questions import Floats, Ints, Questions, Readings, Verdict, angle
-from mlopskit.stats.sequential import RankBets, smoothed_rank
-from mlopskit.stats.summaries import robust_z
+from mlopskit.monitoring.questions import Floats, Questions, Readings, Verdict, angle
+from mlopskit.stats.sequential import RankBets, combined_scores, robust_z, shape_scores, smoothed_rank
 
 COMBINED = 3  # the largest score, the sum of squares, the largest pair
 DESCRIBED = 30  # batches that a change is looked for in, when it is described
 
 
+@define(eq=False)
+class _Rows:
+    """Room for the rows of an array that grows; written rows never change, so that older views hold."""
+
+    room: NDArray[Any]
+    used: int = 0
+
+    def add(self, held: NDArray[Any], new: NDArray[Any]) -> tuple[_Rows, NDArray[Any]]:
+        """Return `held` with one more row, and its room: the same where nobody else has written there."""
+        n, rows = len(held), self
+        if rows.used != n or n == len(rows.room):
+            rows = _Rows(np.empty((2 * n + 8, *held.shape[1:]), held.dtype), n)
+            rows.room[:n] = held
+        rows.room[n], rows.used = new[0], n + 1
+        return rows, rows.room[: n + 1]
+
+
+@frozen(eq=False)
+class Scored:
+    """The batches of the bag, each scored once: what is computed anew with every batch starts from here.
+
+    Parameters
+    ----------
+    readings
+        The counts of N batches, the newest last.
+    singles, sizes
+        Shape (N, Q): signed scores of the single questions, and the rows behind each.
+    shares
+        Shape (N, F, 20): shares of the twentieths of each numeric feature.
+    pairs
+        Shape (N, P): angle of the concordance of each pair.
+    """
+
+    readings: Readings
+    singles: Floats
+    sizes: Floats
+    shares: Floats
+    pairs: Floats
+    _room: tuple[_Rows, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(cls, questions: Questions, readings: Readings) -> Self:
+        """Score batches; each by itself, so that it does not matter how many at once."""
+        singles, sizes = questions.scores(readings)
+        n = np.maximum(readings.bins.sum(axis=2, keepdims=True), 1)
+        pairs = angle(readings.same, readings.both)
+        return cls(readings, singles, sizes.astype(np.float64), readings.bins / n, pairs)
+
+    def add(self, questions: Questions, now: Readings) -> Scored:
+        """Return the bag with one batch more."""
+        held, new = self._arrays, Scored.of(questions, now)._arrays
+        room = self._room or tuple(_Rows(a[:0]) for a in held)
+        room, arrays = zip(*(r.add(a, b) for r, a, b in zip(room, held, new, strict=True)), strict=True)
+        singles, sizes, shares, pairs = arrays[-4:]
+        return Scored(Readings(*arrays[:-4]), singles, sizes, shares, pairs, room)
+
+    @property
+    def _arrays(self) -> tuple[NDArray[Any], ...]:
+        return (*self.readings.arrays, self.singles, self.sizes, self.shares, self.pairs)
+
+
 def start(questions: Questions) -> RankBets:
     """Return bets without evidence: both sides of every single question, the upper side of the combined ones."""
-    return RankBets.start(np.repeat([True, False], [len(questions.living()), COMBINED]))
+    return RankBets.start(np.repeat([True, False], [len(questions.living), COMBINED]))
 
 
 def step(
-    questions: Questions, bets: RankBets, pool: Readings, *, u: Floats, recent: int, log_limit: float
+    questions: Questions, bets: RankBets, bag: Scored, *, u: Floats, recent: int, log_limit: float
 ) -> tuple[RankBets, Verdict]:
     """Rank the newest batch among all batches, question by question.
 
@@ -32,7 +95,7 @@ def step(
     ----------
     questions, bets
         What is asked, and the evidence before this batch.
-    pool
+    bag
         All batches, the newest last.
     u
         Uniform draws that break ties, shape (Q,): single questions, largest, sum, pair.
@@ -41,19 +104,18 @@ def step(
     log_limit
         Log of the alarm limit.
     """
-    scores, sizes = questions.scores(pool)
-    z = np.where(questions.living(), robust_z(scores, questions.noise(), sizes), 0.0)
-    pairs = robust_z(angle(pool.same, pool.both), np.full(pool.same.shape[1], 0.25), pool.both)
-    away = np.concatenate([np.abs(z), _shape_z(pool.bins)], axis=1)
-    squares = np.square(np.minimum(np.abs(z), 8)).sum(axis=1)
+    z = np.where(questions.living, robust_z(bag.singles, questions.noise, bag.sizes), 0.0)
+    n_pairs = bag.pairs.shape[1]
+    pairs = robust_z(bag.pairs, np.full(n_pairs, 0.25), bag.readings.both) if n_pairs else bag.pairs
+    combined = combined_scores(z, _shape_z(bag), pairs)
     # Ties count as ties only after rounding: sums differ in the last bits.
-    ranked = np.round(np.column_stack([z, away.max(axis=1), squares, np.abs(pairs).max(axis=1, initial=0.0)]), 9)
-    bets = bets.update(smoothed_rank(ranked, u), len(pool))
+    ranked = np.round(np.concatenate([z, combined], axis=1), 9)
+    bets = bets.update(smoothed_rank(ranked, u), len(z))
     with np.errstate(divide="ignore"):
         evidence = bets.log_values() + np.log(_weights(questions))
     strength, ages = _stand_out(np.concatenate([z, pairs], axis=1)[-min(recent, DESCRIBED) :])
     over = np.flatnonzero(evidence[:-COMBINED] >= log_limit)
-    names = [*questions.names(), *questions.pair_names]
+    names = [*questions.names, *questions.pair_names]
     return bets, Verdict.of(float(evidence.max()), names, strength, ages, over)
 
 
@@ -66,19 +128,14 @@ def _weights(questions: Questions) -> Floats:
     return result
 
 
-def _shape_z(bins: Ints) -> Floats:
-    """Return how unusual the shape of each numeric feature is in each batch, (N, F), robustly standardised.
-
-    The chi-square distance of a batch's bin shares from their mean, by its cube root close to normal (Wilson and
-    Hilferty 1931), whose noise for k degrees of freedom is 2 / (9 k) on the scale of cbrt(chi2 / k).
-    """
-    n = bins.sum(axis=2)
-    shares = bins / np.maximum(n, 1)[:, :, None]
-    mean = shares.mean(axis=0)
-    k = np.maximum((mean > 0).sum(axis=1) - 1, 1)
-    squares = np.einsum("nfb,nfb,fb->nf", shares, shares, 1 / np.where(mean > 0, mean, 1.0))
-    distance = n * np.maximum(squares - 2 * (n > 0) + mean.sum(axis=1), 0.0)  # sum of (share - mean)^2 / mean
-    return robust_z(np.cbrt(distance / k), 2 / (9 * k), np.ones(len(n)))
+def _shape_z(bag: Scored) -> Floats:
+    """Return how unusual the shape of each numeric feature is in each batch, (N, F), robustly standardised."""
+    n_features = bag.shares.shape[1]
+    if not n_features:
+        return np.zeros((len(bag.shares), 0))
+    distance = shape_scores(bag.shares, bag.sizes[:, :n_features])
+    k = np.maximum((bag.shares > 0).any(axis=0).sum(axis=1) - 1, 1)
+    return robust_z(distance, 2 / (9 * k), np.ones(len(distance)))
 
 
 def _stand_out(z: Floats) -> tuple[Floats, NDArray[np.intp]]:

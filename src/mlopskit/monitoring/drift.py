@@ -235,6 +235,7 @@ class DriftDetector(formats.Stored):
     random_state: int = field(default=0, kw_only=True)
     state: DriftState | None = field(default=None, kw_only=True, repr=False, on_setattr=setters.NO_OP)
     _asked: tuple[Profile, Questions] | None = field(default=None, init=False, repr=False, on_setattr=setters.NO_OP)
+    _scored: batches_vary.Scored | None = field(default=None, init=False, repr=False, on_setattr=setters.NO_OP)
 
     def __attrs_post_init__(self) -> None:
         if self.null not in (None, "batches", "rows"):
@@ -407,6 +408,14 @@ class DriftDetector(formats.Stored):
             self._asked = (state.reference, Questions.of(state.reference, chosen, interactions=self.interactions))
         return self._asked[1]
 
+    @property
+    def _bag(self) -> batches_vary.Scored:
+        """The stored batches with their scores, which are kept from one update to the next."""
+        state = self._fitted()
+        if self._scored is None or self._scored.readings is not state.pool:
+            self._scored = batches_vary.Scored.of(self._questions, state.pool)
+        return self._scored
+
     def _null_for(self, n_batches: int) -> Null:
         null: Null = self.null or ("batches" if n_batches > 1 else "rows")
         if null == "batches" and n_batches < 2:
@@ -520,17 +529,20 @@ class DriftDetector(formats.Stored):
 
     def _step(self, state: DriftState, now: Readings, log_limit: float) -> tuple[DriftState, Verdict, Readings]:
         """Return the next state, the verdict, and the batches by which a change is described."""
-        questions, pool = self._questions, Readings.stack([state.pool, now])
+        questions = self._questions
         if state.null == "batches":
             assert state.bets is not None
+            bag = self._bag.add(questions, now)
             u = np.random.Generator(np.random.Philox(key=[self.random_state, state.t])).random(
                 len(state.bets.two_sided)
             )
             bets, verdict = batches_vary.step(
-                questions, state.bets, pool, u=u, recent=state.n_since + 1, log_limit=log_limit
+                questions, state.bets, bag, u=u, recent=state.n_since + 1, log_limit=log_limit
             )
-            return evolve(state, pool=pool, bets=bets), verdict, pool
+            self._scored = bag
+            return evolve(state, pool=bag.readings, bets=bets), verdict, bag.readings
         assert state.log_e is not None
+        pool = Readings.stack([state.pool, now])
         if self.tolerance:
             log_e, verdict = rows_vary.band(
                 questions, state.log_e, state.pool, now, tolerance=self.tolerance, log_limit=log_limit

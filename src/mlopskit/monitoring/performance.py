@@ -30,7 +30,7 @@ from mlopskit import formats, frames, metrics
 from mlopskit.errors import ConfigurationError, DataError, NotFittedError, SmallReference, StateMismatch
 from mlopskit.evidence import Dial, Episodes, Evidence, MonitorReport, Report
 from mlopskit.stats.intervals import upper_mean_bound
-from mlopskit.stats.sequential import log_mean_bets, log_mean_exp, log_shiryaev_roberts
+from mlopskit.stats.sequential import batches_to_detect, log_mean_bets, log_mean_exp, log_shiryaev_roberts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -407,19 +407,17 @@ class PerformanceMonitor(formats.Stored):
     def resolution(self) -> Resolution:
         """Return what this monitor can find and how long that must last.
 
-        An excess of r standard deviations of a batch over the limit needs about
-        max(2 log(A) / r^2, log(A) / log(1 + r sd / limit)) batches: the first is the price of noise, the second what
-        the largest safe stake can win.
+        How long follows from `stats.sequential.batches_to_detect`.
 
         Raises
         ------
         NotFittedError
             Before `fit`.
         """
-        state, log_limit = self._fitted(), math.log(self._dial.limit)
+        state = self._fitted()
         limit = state.upper + self.tolerance
         rows = tuple(
-            (r, r * state.sd, math.ceil(max(2 * log_limit / r**2, log_limit / math.log1p(r * state.sd / limit))))
+            (r, r * state.sd, int(batches_to_detect(r, sd=state.sd, high=limit, limit=self._dial.limit)))
             for r in _EXCESSES
             if limit + r * state.sd <= self._largest and state.sd > 0
         )

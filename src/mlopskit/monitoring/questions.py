@@ -58,34 +58,37 @@ class Readings:
     @classmethod
     def stack(cls, parts: Iterable[Readings]) -> Readings:
         """Put batches one after the other."""
-        return cls(*(np.concatenate(arrays) for arrays in zip(*(p._arrays for p in parts), strict=True)))
+        return cls(*(np.concatenate(arrays) for arrays in zip(*(p.arrays for p in parts), strict=True)))
 
     def total(self) -> Readings:
         """Return the sum over batches, as one batch."""
-        return Readings(*(a.sum(axis=0, keepdims=True) for a in self._arrays))
+        return Readings(*(a.sum(axis=0, keepdims=True) for a in self.arrays))
 
     def none(self) -> Readings:
         """Return no batches, N = 0, with the same questions."""
-        return Readings(*(a[:0] for a in self._arrays))
+        return Readings(*(a[:0] for a in self.arrays))
 
-    def before_and_since(self, most: int) -> tuple[Readings, Readings]:
-        """Return, for k = 1..most, the sum of all but the newest k batches, and the sum of those k."""
-        since = [np.cumsum(a[: -most - 1 : -1], axis=0) for a in self._arrays]
-        before = [a.sum(axis=0, keepdims=True) - newest for a, newest in zip(self._arrays, since, strict=True)]
+    def before_and_since(self, ages: Sequence[int]) -> tuple[Readings, Readings]:
+        """Return, for each age k >= 1, the sum of all but the newest k batches, and the sum of those k."""
+        rows = np.array(ages, dtype=np.intp) - 1
+        since = [np.cumsum(a[: -max(ages) - 1 : -1], axis=0)[rows] for a in self.arrays]
+        before = [a.sum(axis=0, keepdims=True) - newest for a, newest in zip(self.arrays, since, strict=True)]
         return Readings(*before), Readings(*since)
 
     @property
-    def _arrays(self) -> tuple[Ints, ...]:
+    def arrays(self) -> tuple[Ints, ...]:
+        """The counts, in the order of the fields."""
         return self.bins, self.hits, self.rows, self.same, self.both
 
 
 @frozen(eq=False)
 class NumericFeature:
-    """A numeric feature: its column in the profile, its nineteen edges and the scores of its twentieths."""
+    """A numeric feature: its column in the profile, where its twentieths end, and their scores."""
 
     name: str
     kind: str
     column: int
+    ends: NDArray[np.intp]
     cuts: NDArray[np.intp]
     edges: Floats
     location: Floats
@@ -95,18 +98,10 @@ class NumericFeature:
     def of(cls, position: int, bins: NumericBins, counts: Ints) -> NumericFeature:
         """Take every tenth of 200 quantile bins (in general every twentieth part), then score them."""
         cuts = np.rint(np.arange(1, N_BINS) * len(bins) / N_BINS).astype(np.intp) - 1
-        shares = cls._coarse(counts, cuts) / max(counts.sum(), 1)
-        location, scale = location_and_scale(shares)
-        return cls(bins.name, bins.kind, position, cuts, bins.edges[cuts], location, scale)
-
-    @staticmethod
-    def _coarse(counts: Ints, cuts: NDArray[np.intp]) -> Ints:
-        below = np.cumsum(counts)
-        return np.diff(np.concatenate(([0], below[cuts], below[-1:])))
-
-    def read(self, counts: Ints) -> Ints:
-        """Return the rows in the feature's twentieths."""
-        return self._coarse(counts, self.cuts)
+        ends = np.concatenate(([0], cuts + 1, [len(bins)]))
+        below = np.concatenate(([0], np.cumsum(counts)))
+        location, scale = location_and_scale(np.diff(below[ends]) / max(below[-1], 1))
+        return cls(bins.name, bins.kind, position, ends, cuts, bins.edges[cuts], location, scale)
 
     def distinct(self) -> NDArray[np.bool_]:
         """Which of the cumulative sets differ from the next one: equal edges ask the same question twice."""
@@ -152,12 +147,15 @@ class Questions:
         Questions about levels and missing values.
     pairs
         Positions (into `numeric`) of the pairs whose concordance is watched.
+    pair_columns, offsets
+        Where the profile holds each pair, and where each column's counts begin when all are put in a row.
     """
 
     numeric: tuple[NumericFeature, ...]
     shares: tuple[ShareQuestion, ...]
     pairs: tuple[tuple[int, int], ...]
     pair_columns: tuple[tuple[int, int], ...] = field(repr=False)
+    offsets: tuple[int, ...] = field(repr=False)
 
     @classmethod
     def of(cls, reference: Profile, features: Sequence[str], *, interactions: bool) -> Questions:
@@ -180,26 +178,43 @@ class Questions:
             tuple(shares),
             tuple((a[0], b[0]) for a, b in both),
             tuple((a[1], b[1]) for a, b in both),
+            tuple(np.cumsum([0, *(len(c.counts) for c in reference.columns)]).tolist()),
         )
 
     def read(self, profile: Profile) -> Readings:
         """Return the counts of one batch, N = 1."""
-        bins = [f.read(profile.columns[f.column].counts) for f in self.numeric]
-        hits, rows = [], []
-        for q in self.shares:
-            column = profile.columns[q.column]
-            missing = q.kind == "missing"
-            hits.append(column.n_missing if missing else int(column.counts[list(q.positions)].sum()))
-            rows.append(profile.n_rows if missing else profile.n_rows - column.n_missing)
+        counts = np.concatenate([np.zeros(1, np.int64), *(c.counts for c in profile.columns)])
+        below = np.cumsum(counts)
+        bins = below[self._ends[:, 1:]] - below[self._ends[:, :-1]]
+        missing = np.array([profile.columns[q.column].n_missing for q in self.shares], dtype=np.int64)
+        asked = np.array([q.kind == "missing" for q in self.shares], dtype=bool)
+        positions, starts = self._levels
+        hits = missing.copy()
+        if len(starts):
+            hits[~asked] = np.add.reduceat(counts[positions], starts)
         left = np.array([a for a, _ in self.pair_columns], dtype=np.intp)
         right = np.array([b for _, b in self.pair_columns], dtype=np.intp)
         return Readings(
-            np.array(bins, dtype=np.int64).reshape(1, -1, N_BINS),
-            np.array([hits], dtype=np.int64),
-            np.array([rows], dtype=np.int64),
+            bins[None],
+            hits[None],
+            np.where(asked, profile.n_rows, profile.n_rows - missing)[None],
             profile.concordant[left, right][None, :],
             profile.paired[left, right][None, :],
         )
+
+    @cached_property
+    def _ends(self) -> NDArray[np.intp]:
+        """Where each feature's twentieths begin and end, (F, 21), among the summed counts of all columns."""
+        ends = [self.offsets[f.column] + f.ends for f in self.numeric]
+        return np.array(ends, dtype=np.intp).reshape(-1, N_BINS + 1)
+
+    @cached_property
+    def _levels(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The places of every level question among the counts of all columns, and where each question's begin."""
+        levels = [q for q in self.shares if q.kind == "level"]
+        places = [self.offsets[q.column] + 1 + i for q in levels for i in q.positions]
+        starts = np.cumsum([0, *(len(q.positions) for q in levels)])[:-1]
+        return np.array(places, dtype=np.intp), starts.astype(np.intp)
 
     def batch_sizes(self, readings: Readings) -> Ints:
         """Return the rows of each batch: every row is asked whether a value is missing."""
@@ -215,10 +230,12 @@ class Questions:
         scores = np.concatenate([*projections, angle(readings.hits, readings.rows)], axis=1)
         return scores, np.concatenate([n, n, readings.rows], axis=1)
 
+    @cached_property
     def noise(self) -> Floats:
         """Return the variance that one row contributes to each score: 1 for projections, 1/4 for asin of shares."""
         return np.repeat([1.0, 0.25], [2 * len(self.numeric), len(self.shares)])
 
+    @cached_property
     def living(self) -> NDArray[np.bool_]:
         """Which single questions can change at all: a constant feature has no location, two bins have no scale."""
         location = [bool(f.location.any()) for f in self.numeric]
@@ -231,12 +248,13 @@ class Questions:
         levels_of = Counter(q.feature for q in self.shares if q.kind == "level")
         inside = [1.0] * 2 * f + [1.0 / levels_of[q.feature] if q.kind == "level" else 1.0 for q in self.shares]
         group = np.array(["location"] * f + ["scale"] * f + [q.kind for q in self.shares])
-        weights = np.where(self.living(), inside, 0.0)
+        weights = np.where(self.living, inside, 0.0)
         for name, share in (("location", location), ("scale", scale), ("level", levels), ("missing", missing)):
             here = group == name
             weights[here] *= share / max(weights[here].sum(), 1e-300)
         return weights
 
+    @cached_property
     def names(self) -> list[str]:
         """Return the feature of each single question, in the order of `scores`."""
         return [f.name for f in self.numeric] * 2 + [q.feature for q in self.shares]
@@ -253,11 +271,11 @@ class Questions:
         return numeric + [q.feature for q in self.shares] + self.pair_names
 
     @cached_property
-    def _positions(self) -> dict[str, NDArray[np.intp]]:
-        found: dict[str, list[int]] = {}
-        for i, name in enumerate(self.set_names):
-            found.setdefault(name, []).append(i)
-        return {name: np.array(where) for name, where in found.items()}
+    def _set_codes(self) -> tuple[list[str], NDArray[np.intp]]:
+        """The features and pairs that have sets, and for each set which of them it belongs to."""
+        names = list(dict.fromkeys(self.set_names))
+        code = {name: i for i, name in enumerate(names)}
+        return names, np.array([code[name] for name in self.set_names], dtype=np.intp)
 
     def sets(self, readings: Readings) -> tuple[Ints, Ints]:
         """Return rows inside and rows asked, each (N, S), of every set that can be put into words.
@@ -291,15 +309,20 @@ class Questions:
         ages
             For each feature or pair: how many of the newest batches are compared with those before them.
         """
-        before, since = pool.before_and_since(max(ages.values(), default=1))
+        known = sorted(set(ages.values()))
+        before, since = pool.before_and_since(known)
         (k0, n0), (k1, n1) = self.sets(before), self.sets(since)
+        names, name_of = self._set_codes
+        row = np.searchsorted(known, [ages.get(name, known[0]) for name in names])[name_of], np.arange(len(name_of))
+        k0, n0, k1, n1 = k0[row], n0[row], k1[row], n1[row]
         h = np.where((n0 > 0) & (n1 > 0), 2 * (angle(k1, n1) - angle(k0, n0)), 0.0)
+        largest = np.lexsort((-np.abs(h), name_of))
+        first = largest[np.searchsorted(name_of[largest], np.arange(len(names)))]
         result = {}
-        for name, age in ages.items():
-            row, where = age - 1, self._positions[name]
-            i = int(where[np.abs(h[row, where]).argmax()])
-            change = _in_words(k0[row, i], n0[row, i], k1[row, i], n1[row, i])
-            result[name] = (float(h[row, i]), f"{self.set_words(i)} {change}")
+        for name, i in zip(names, first.tolist(), strict=True):
+            if name in ages:
+                change = _in_words(k0[i], n0[i], k1[i], n1[i])
+                result[name] = (float(h[i]), f"{self.set_words(i)} {change}")
         return result
 
 

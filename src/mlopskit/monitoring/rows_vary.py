@@ -13,13 +13,13 @@ from scipy.special import chdtrc, ndtr
 from mlopskit import frames
 from mlopskit.monitoring.questions import CUMULATIVE, N_BINS, Floats, Questions, Readings, Verdict
 from mlopskit.profiling import Profile
-from mlopskit.stats.intervals import clopper_pearson
 from mlopskit.stats.sequential import (
     log_bounded_mean,
     log_cusum,
     log_share_tilts,
     log_shiryaev_roberts,
     log_tilts,
+    reference_band,
 )
 
 BETS = 8  # tilts of each question, or atoms of each set
@@ -75,8 +75,7 @@ def band(
         Cohen's h that is in control, and the log of the alarm limit.
     """
     (k, n), (hits, rows) = questions.sets(reference), questions.sets(now)
-    interval = clopper_pearson(k[0], n[0], level=1 - BAND_RISK / k.shape[1])
-    low, high = _moved(interval.low, -tolerance), _moved(interval.high, tolerance)
+    low, high = reference_band(k[0], n[0], tolerance=tolerance, risk=BAND_RISK)
     one = np.ones_like(low)
     live = (log_bounded_mean(one, one, low, high) != 0) | (log_bounded_mean(one, 0 * one, low, high) != 0)
     # A dead bet would gain the one unit that every batch adds, and raise an alarm by the clock.
@@ -84,11 +83,6 @@ def band(
     evidence = log_m - np.log(max(int(live.sum()), 1))
     value = float(np.logaddexp.reduce(evidence, axis=None))
     return log_m, _verdict(value, questions.set_names, log_m, evidence, log_limit)
-
-
-def _moved(share: Floats, h: float) -> Floats:
-    result: Floats = np.sin(np.clip(np.arcsin(np.sqrt(share)) + h / 2, 0, np.pi / 2)) ** 2
-    return result
 
 
 def _verdict(log_value: float, names: list[str], logs: Floats, evidence: Floats, log_limit: float) -> Verdict:
@@ -175,7 +169,7 @@ def _row_scores(reference: frames.Frame, profile: Profile, questions: Questions)
     columns = {c.name: c for c in frames.columns(reference)}
     numeric = {f.name: f for f in questions.numeric}
     scores = {}
-    for name in dict.fromkeys(questions.names()):
+    for name in dict.fromkeys(questions.names):
         place = profile.binning[name].place(columns[name])
         if name in numeric:
             feature = numeric[name]

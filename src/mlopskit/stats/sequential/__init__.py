@@ -18,11 +18,14 @@ variables by betting" (JRSS B 2024); Vovk, Gammerman and Shafer, "Algorithmic Le
 
 from mlopskit.stats.sequential.evalues import FRACTIONS as FRACTIONS
 from mlopskit.stats.sequential.evalues import SHIFTS as SHIFTS
+from mlopskit.stats.sequential.evalues import batches_to_detect as batches_to_detect
 from mlopskit.stats.sequential.evalues import log_bounded_mean as log_bounded_mean
 from mlopskit.stats.sequential.evalues import log_gap_bets as log_gap_bets
 from mlopskit.stats.sequential.evalues import log_mean_bets as log_mean_bets
 from mlopskit.stats.sequential.evalues import log_share_tilts as log_share_tilts
 from mlopskit.stats.sequential.evalues import log_tilts as log_tilts
+from mlopskit.stats.sequential.evalues import reference_band as reference_band
+from mlopskit.stats.sequential.evalues import shifted_share as shifted_share
 from mlopskit.stats.sequential.processes import e_benjamini_hochberg as e_benjamini_hochberg
 from mlopskit.stats.sequential.processes import log_cusum as log_cusum
 from mlopskit.stats.sequential.processes import log_mean_exp as log_mean_exp
@@ -30,3 +33,6 @@ from mlopskit.stats.sequential.processes import log_shiryaev_roberts as log_shir
 from mlopskit.stats.sequential.ranks import MAX_AGE as MAX_AGE
 from mlopskit.stats.sequential.ranks import RankBets as RankBets
 from mlopskit.stats.sequential.ranks import smoothed_rank as smoothed_rank
+from mlopskit.stats.sequential.scores import combined_scores as combined_scores
+from mlopskit.stats.sequential.scores import robust_z as robust_z
+from mlopskit.stats.sequential.scores import shape_scores as shape_scores

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlopskit.errors import ConfigurationError, DataError
+from mlopskit.stats.intervals import clopper_pearson
 from mlopskit.stats.sequential.processes import Array, ArrayLike, Bools
 
 SHIFTS = np.array([0.05, 0.1, 0.2, 0.4, -0.05, -0.1, -0.2, -0.4])
@@ -13,6 +14,74 @@ FRACTIONS = 0.5 ** np.arange(8)
 """The shares of the largest safe stake that `log_mean_bets` and `log_gap_bets` put down."""
 _EDGE = 1e-12  # probabilities are clipped to [_EDGE, 1 - _EDGE]
 _ROUNDING = 1e-9  # what a sum of rows may miss its range by
+
+
+def shifted_share(p: ArrayLike, h: ArrayLike) -> Array:
+    """Return shares moved by h on Cohen's scale 2*asin(sqrt(p)); the angle stays in [0, pi/2], the share in [0, 1].
+
+    Parameters
+    ----------
+    p
+        Shares, in [0, 1].
+    h
+        How far, in [-pi, pi]; .05 is 2.5 points at one half. Broadcasts with `p`.
+
+    References
+    ----------
+    Cohen, "Statistical Power Analysis for the Behavioral Sciences" (1988), equation 6.2.1.
+
+    Examples
+    --------
+    >>> shifted_share([0.5, 0.001, 1.0], [0.05, -0.4, 0.2]).round(3)
+    array([0.525, 0.   , 1.   ])
+    """
+    angle = np.clip(np.arcsin(np.sqrt(np.asarray(p, dtype=float))) + np.asarray(h, dtype=float) / 2, 0.0, np.pi / 2)
+    return np.asarray(np.sin(angle) ** 2)
+
+
+def reference_band(k: ArrayLike, n: ArrayLike, *, tolerance: float = 0.0, risk: float = 0.05) -> tuple[Array, Array]:
+    """Return the band of shares that is in control, from the counts of a finite reference.
+
+    Clopper-Pearson intervals at level 1 - risk/m for the m shares, so that all hold at once with probability 1 - risk
+    over the reference, widened by the tolerance. What is built on the band promises T/A + risk.
+
+    Parameters
+    ----------
+    k, n
+        Rows in each of m sets and rows asked, shape (m,); whole numbers, 0 <= k <= n.
+    tolerance
+        Cohen's h by which a share may differ and still be in control, at least 0.
+    risk
+        Probability, over the reference, that any true share lies outside, in (0, 1).
+
+    Returns
+    -------
+    tuple[Array, Array]
+        Lower and upper ends, each (m,); [0, 1] where nothing was asked. Sides at 0 and 1 never speak.
+
+    Raises
+    ------
+    DataError
+        When counts are not whole or not 0 <= k <= n.
+    ConfigurationError
+        When risk lies outside (0, 1), or the tolerance is negative.
+
+    References
+    ----------
+    Clopper and Pearson (Biometrika 1934); Bonferroni's inequality.
+
+    Examples
+    --------
+    >>> low, high = reference_band([100, 500], [1_000, 1_000], tolerance=0.05)
+    >>> low.round(3), high.round(3)
+    (array([0.067, 0.439]), array([0.14 , 0.561]))
+    """
+    if not tolerance >= 0:
+        raise ConfigurationError(f"reference_band: tolerance={tolerance!r}: expected a Cohen's h of at least 0")
+    if not 0 < risk < 1:
+        raise ConfigurationError(f"reference_band: risk={risk!r}: expected a probability between 0 and 1")
+    exact = clopper_pearson(k, n, level=1 - risk / max(np.size(k), 1))
+    return shifted_share(exact.low, -tolerance), shifted_share(exact.high, tolerance)
 
 
 def log_bounded_mean(n: ArrayLike, s: ArrayLike, low: ArrayLike, high: ArrayLike) -> Array:
@@ -56,8 +125,8 @@ def log_bounded_mean(n: ArrayLike, s: ArrayLike, low: ArrayLike, high: ArrayLike
         raise DataError("log_bounded_mean: expected a band with 0 <= low <= high <= 1; got one outside (or NaN)")
     n, s = n[..., None], np.clip(s, 0.0, n)[..., None]
     edge = np.where(SHIFTS > 0, high[..., None], low[..., None])
-    inner = np.clip(edge, _EDGE, 1 - _EDGE)
-    q = _shifted(edge)
+    inner = _inside(edge)
+    q = _inside(shifted_share(edge, SHIFTS))
     log_e = s * np.log(q / inner) + (n - s) * (np.log1p(-q) - np.log1p(-inner))
     alive = (edge > 0) & (edge < 1) & (np.sign(q - inner) == np.sign(SHIFTS))
     return np.where(alive, log_e, 0.0)
@@ -152,7 +221,7 @@ def log_share_tilts(x: ArrayLike, n: ArrayLike, pool_x: ArrayLike, pool_n: Array
     x, n, pool_x, pool_n = x[..., None], n[..., None], pool_x[..., None], pool_n[..., None]
     total = np.maximum(pool_n, 1.0)
     pi, rho = pool_x / total, n / total
-    inner, q = np.clip(pi, _EDGE, 1 - _EDGE), _shifted(pi)
+    inner, q = _inside(pi), _inside(shifted_share(pi, SHIFTS))
     lam = np.clip(np.log(q) - np.log1p(-q) - np.log(inner) + np.log1p(-inner), -8.0, 8.0)
     growth = np.expm1(lam)
     with np.errstate(divide="ignore", invalid="ignore"):  # dead questions, and a batch that is the whole pool
@@ -200,6 +269,51 @@ def log_mean_bets(x: ArrayLike, high: ArrayLike) -> Array:
     return np.where(alive[..., None], _log_stakes(ratio), 0.0)
 
 
+def batches_to_detect(excess: ArrayLike, *, sd: float, high: float, limit: float) -> Array:
+    """Return about how many batches `log_mean_bets` needs until an excess of the mean loss is found.
+
+    max(2*log(A) / r^2, log(A) / log(1 + r*sd/high)) for an excess of r standard deviations of a batch: the first is the
+    price of noise, which no test escapes, the second what the largest safe stake can win.
+
+    Parameters
+    ----------
+    excess
+        r: the excess over `high` in standard deviations of a batch, above 0.
+    sd
+        Standard deviation of a batch's mean loss, above 0, in the unit of `high`.
+    high
+        The accepted mean loss, above 0.
+    limit
+        The alarm limit A, above 1.
+
+    Returns
+    -------
+    Array
+        Whole numbers of batches, as floats.
+
+    Raises
+    ------
+    ConfigurationError
+        When an argument lies outside its range.
+
+    References
+    ----------
+    Lorden, "Procedures for reacting to a change in distribution" (1971), for the first; Kelly (1956) for the second.
+
+    Examples
+    --------
+    >>> batches_to_detect([0.5, 1.0, 2.0], sd=0.02, high=0.2, limit=365)
+    array([121.,  62.,  33.])
+    """
+    r = np.asarray(excess, dtype=float)
+    if not ((r > 0).all() and sd > 0 and high > 0 and limit > 1):
+        raise ConfigurationError(
+            f"batches_to_detect: expected excess, sd and high above 0 and a limit above 1; "
+            f"got excess={excess!r}, sd={sd!r}, high={high!r}, limit={limit!r}"
+        )
+    return np.asarray(np.ceil(np.maximum(2 * np.log(limit) / r**2, np.log(limit) / np.log1p(r * sd / high))))
+
+
 def log_gap_bets(d: ArrayLike, tolerance: ArrayLike) -> Array:
     """Return log e-values of bets against "the expected gap of a batch lies in [-tolerance, tolerance]".
 
@@ -244,10 +358,8 @@ def log_gap_bets(d: ArrayLike, tolerance: ArrayLike) -> Array:
     return _log_stakes(np.stack([1 + gap, 1 - gap], axis=-1) / (1 + accepted)[..., None])
 
 
-def _shifted(p: Array) -> Array:
-    """Return p shifted by each of `SHIFTS` on Cohen's scale; the angle stays in [0, pi/2]. p has a last axis."""
-    angle = np.clip(np.arcsin(np.sqrt(p)) + SHIFTS / 2, 0.0, np.pi / 2)
-    return np.asarray(np.clip(np.sin(angle) ** 2, _EDGE, 1 - _EDGE))
+def _inside(p: Array) -> Array:
+    return np.asarray(np.clip(p, _EDGE, 1 - _EDGE))
 
 
 def _standardised(pi: Array, w: Array) -> tuple[Array, Bools]:

@@ -8,6 +8,7 @@ from scipy.special import ndtri
 
 from mlopskit.errors import ConfigurationError, DataError
 from mlopskit.stats.sequential.processes import Array, ArrayLike, Bools, log_sum_exp
+from mlopskit.stats.state import State, dial
 
 MAX_AGE = 9
 """Starts older than eight batches share the ninth age bet."""
@@ -71,7 +72,7 @@ def _bools(value: ArrayLike) -> Bools:
 
 
 @frozen
-class RankBets:
+class RankBets(State):
     """The evidence of Q rank processes: bets that an unusual run began k batches ago, and bets on a lasting shift.
 
     Half of the weight lies on *age bets*: k batches after a change the newest is a uniform pick among the k newest,
@@ -93,6 +94,8 @@ class RankBets:
     ------
     ConfigurationError
         When the shapes do not fit.
+    StateMismatch
+        When `two_sided` was changed after the start.
 
     References
     ----------
@@ -109,9 +112,10 @@ class RankBets:
 
     age: Array = field(converter=_floats, eq=cmp_using(eq=np.array_equal), repr=False)
     shift: Array = field(converter=_floats, eq=cmp_using(eq=np.array_equal), repr=False)
-    two_sided: Bools = field(converter=_bools, eq=cmp_using(eq=np.array_equal))
+    two_sided: Bools = dial(converter=_bools, eq=cmp_using(eq=np.array_equal))
 
     def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
         q = self.two_sided.shape
         if len(q) != 1 or self.age.shape != (*q, 2, 3, MAX_AGE) or self.shift.shape != (*q, 2, 4):
             raise ConfigurationError(
