@@ -177,7 +177,7 @@ class TestBatchesVary:
         assert (log_m.max(axis=0) >= np.log(10_000)).sum() > binom.ppf(1 - RISK, RUNS, 0.1)
 
     def test_scores_standardised_by_the_reference_alone_would_be_found(self):
-        """Centre and spread of twenty reference batches fit those best, so p is not uniform: seen before any alarm is."""
+        """Centre and spread of twenty reference batches fit those best: p is not uniform, which is seen first."""
         rng, n_reference = np.random.default_rng(37), 20
         location = draw(rng, "normal day effects", n_reference + 200, features=6).location()
         reference = location[:n_reference]
@@ -198,7 +198,7 @@ def all_ranks(batches, n, u):
     shape = shape_scores(shares, np.full(shares.shape[:2], ROWS))
     shape = robust_z(shape, np.full(shape.shape[1], 2 / 27), np.ones(n))
     combined = combined_scores(*(values.reshape(n * RUNS, -1) for values in (z, shape, pair)))
-    ranked = np.concatenate([singles, combined.reshape(n, RUNS, 3)], axis=-1).round(9)
+    ranked = np.concatenate([z.reshape(singles.shape), combined.reshape(n, RUNS, 3)], axis=-1).round(9)
     return smoothed_rank(ranked.reshape(n, -1), u.ravel()).reshape(u.shape)
 
 
