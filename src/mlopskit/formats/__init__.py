@@ -55,6 +55,7 @@ TAGS: dict[str, str] = {
     "NumericBins": "mlopskit.profiling:NumericBins",
     "OnAlarm": "mlopskit.retraining:OnAlarm",
     "OpenEpisode": "mlopskit.retraining:OpenEpisode",
+    "PairedCapital": "mlopskit.stats.sequential.comparisons:PairedCapital",
     "PerformanceMonitor": "mlopskit.monitoring.performance:PerformanceMonitor",
     "PerformanceState": "mlopskit.monitoring.performance:PerformanceState",
     "PolicyState": "mlopskit.retraining:PolicyState",
@@ -66,6 +67,7 @@ TAGS: dict[str, str] = {
     "RankBets": "mlopskit.stats.sequential.ranks:RankBets",
     "Schema": "mlopskit.schema:Schema",
     "Score": "mlopskit.records:Score",
+    "TwoRates": "mlopskit.stats.sequential.comparisons:TwoRates",
     "ValidatorState": "mlopskit.validation:ValidatorState",
 }
 """Every class that JSON may rebuild; nothing outside this table is ever constructed."""

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from numpy.typing import NDArray
 
 from mlopskit.monitoring.questions import Floats, Questions, Readings, Verdict, angle
-from mlopskit.stats.sequential import RankBets, combined_scores, robust_z, shape_scores, smoothed_rank
+from mlopskit.stats.sequential import RankBets, combined_scores, log_union, robust_z, shape_scores, smoothed_rank
 
 COMBINED = 3  # the largest score, the sum of squares, the largest pair
 DESCRIBED = 30  # batches that a change is looked for in, when it is described
@@ -111,8 +111,7 @@ def step(
     # Ties count as ties only after rounding: sums differ in the last bits.
     ranked = np.round(np.concatenate([z, combined], axis=1), 9)
     bets = bets.update(smoothed_rank(ranked, u), len(z))
-    with np.errstate(divide="ignore"):
-        evidence = bets.log_values() + np.log(_weights(questions))
+    evidence = log_union(bets.log_values(), _weights(questions))
     strength, ages = _stand_out(np.concatenate([z, pairs], axis=1)[-min(recent, DESCRIBED) :])
     over = np.flatnonzero(evidence[:-COMBINED] >= log_limit)
     names = [*questions.names, *questions.pair_names]

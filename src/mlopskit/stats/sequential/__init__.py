@@ -16,6 +16,11 @@ variables by betting" (JRSS B 2024); Vovk, Gammerman and Shafer, "Algorithmic Le
 2022); Wang and Ramdas, "False discovery rate control with e-values" (JRSS B 2022); Hoeffding (JASA 1963).
 """
 
+from mlopskit.stats.sequential.comparisons import PairedCapital as PairedCapital
+from mlopskit.stats.sequential.comparisons import TwoRates as TwoRates
+from mlopskit.stats.sequential.comparisons import gate_alpha as gate_alpha
+from mlopskit.stats.sequential.comparisons import log_mcnemar as log_mcnemar
+from mlopskit.stats.sequential.comparisons import log_two_rates as log_two_rates
 from mlopskit.stats.sequential.evalues import FRACTIONS as FRACTIONS
 from mlopskit.stats.sequential.evalues import SHIFTS as SHIFTS
 from mlopskit.stats.sequential.evalues import batches_to_detect as batches_to_detect
@@ -26,10 +31,14 @@ from mlopskit.stats.sequential.evalues import log_share_tilts as log_share_tilts
 from mlopskit.stats.sequential.evalues import log_tilts as log_tilts
 from mlopskit.stats.sequential.evalues import reference_band as reference_band
 from mlopskit.stats.sequential.evalues import shifted_share as shifted_share
+from mlopskit.stats.sequential.processes import KAPPAS as KAPPAS
 from mlopskit.stats.sequential.processes import e_benjamini_hochberg as e_benjamini_hochberg
+from mlopskit.stats.sequential.processes import log_calibrated as log_calibrated
 from mlopskit.stats.sequential.processes import log_cusum as log_cusum
+from mlopskit.stats.sequential.processes import log_lifetime as log_lifetime
 from mlopskit.stats.sequential.processes import log_mean_exp as log_mean_exp
 from mlopskit.stats.sequential.processes import log_shiryaev_roberts as log_shiryaev_roberts
+from mlopskit.stats.sequential.processes import log_union as log_union
 from mlopskit.stats.sequential.ranks import MAX_AGE as MAX_AGE
 from mlopskit.stats.sequential.ranks import RankBets as RankBets
 from mlopskit.stats.sequential.ranks import smoothed_rank as smoothed_rank

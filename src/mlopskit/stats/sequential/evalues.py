@@ -12,7 +12,8 @@ SHIFTS = np.array([0.05, 0.1, 0.2, 0.4, -0.05, -0.1, -0.2, -0.4])
 """The alternatives of the last axis: four up, four down; Cohen's h for shares, standard deviations for scores."""
 FRACTIONS = 0.5 ** np.arange(8)
 """The shares of the largest safe stake that `log_mean_bets` and `log_gap_bets` put down."""
-_EDGE = 1e-12  # probabilities are clipped to [_EDGE, 1 - _EDGE]
+EDGE = 1e-12
+"""Probabilities are clipped to [EDGE, 1 - EDGE]."""
 _ROUNDING = 1e-9  # what a sum of rows may miss its range by
 
 
@@ -176,7 +177,7 @@ def log_tilts(batch_counts: ArrayLike, pool_counts: ArrayLike, weights: ArrayLik
     wc, alive = _standardised(pi, w)
     exponents = SHIFTS[:, None] * wc[..., None, :]
     top = exponents.max(axis=-1, keepdims=True, initial=0.0)
-    log_mgf = np.log(np.maximum((np.exp(exponents - top) * pi[..., None, :]).sum(axis=-1), _EDGE**20)) + top[..., 0]
+    log_mgf = np.log(np.maximum((np.exp(exponents - top) * pi[..., None, :]).sum(axis=-1), EDGE**20)) + top[..., 0]
     log_e = SHIFTS * (counts * wc).sum(axis=-1)[..., None] - counts.sum(axis=-1)[..., None] * log_mgf
     return np.where(alive, log_e, 0.0)
 
@@ -359,7 +360,7 @@ def log_gap_bets(d: ArrayLike, tolerance: ArrayLike) -> Array:
 
 
 def _inside(p: Array) -> Array:
-    return np.asarray(np.clip(p, _EDGE, 1 - _EDGE))
+    return np.asarray(np.clip(p, EDGE, 1 - EDGE))
 
 
 def _standardised(pi: Array, w: Array) -> tuple[Array, Bools]:

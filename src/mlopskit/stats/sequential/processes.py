@@ -13,6 +13,9 @@ Array: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 ArrayLike: TypeAlias = npt.ArrayLike
 
+KAPPAS = np.array([0.1, 0.2, 0.3, 0.5, 0.7])
+"""The calibrators that `log_calibrated` mixes."""
+
 
 def log_shiryaev_roberts(log_m: ArrayLike, log_e: ArrayLike) -> Array:
     """Add one batch to an e-Shiryaev-Roberts process: M <- (1 + M) * e, from M = 0.
@@ -84,6 +87,137 @@ def log_cusum(log_c: ArrayLike, log_e: ArrayLike) -> Array:
     3.0
     """
     return np.asarray(np.maximum(0.0, log_c) + evidence_of(log_e))
+
+
+def log_lifetime(log_m: ArrayLike, log_e: ArrayLike, t: int) -> Array:
+    """Add batch t to an e-process that never forgets: P(any false alarm, ever) <= alpha with an alarm at M >= 1/alpha.
+
+    The sum over starts k of w_k * e_k * ... * e_t, with w_k = 1/(k(k+1)) and the weight 1/(t+1) of the starts still to
+    come: M <- (M + w_t) * e over the starts so far, whose expectation with that weight is at most 1 at every stopping
+    time. Against `log_shiryaev_roberts`, a change at batch k costs log(k(k+1)) more: that is the price of a promise
+    without a horizon.
+
+    Parameters
+    ----------
+    log_m
+        log M of the starts so far; -inf before the first batch. Any shape that broadcasts with `log_e`.
+    log_e
+        Log e-values of the batch, valid given the past.
+    t
+        Number of the batch, from 1.
+
+    Returns
+    -------
+    Array
+        log M after the batch. Compare it with log(1/alpha).
+
+    Raises
+    ------
+    DataError
+        When `log_e` holds NaN.
+    ConfigurationError
+        When t is below 1.
+
+    References
+    ----------
+    Shin, Ramdas and Rinaldo, "E-detectors" (2023), mixtures over starting times; Ville (1939).
+
+    Examples
+    --------
+    >>> log_m = log_lifetime(-np.inf, np.log(4.0), t=1)                     # 1/2 * 4
+    >>> round(float(np.exp(log_lifetime(log_m, np.log(3.0), t=2))), 6)      # (2 + 1/6) * 3
+    6.5
+    """
+    if t < 1:
+        raise ConfigurationError(f"log_lifetime: t={t!r}: expected the number of the batch, counted from 1")
+    return np.asarray(np.logaddexp(log_m, -np.log(t) - np.log(t + 1)) + evidence_of(log_e))
+
+
+def log_calibrated(p: ArrayLike, kappas: ArrayLike = KAPPAS) -> Array:
+    """Turn p-values into log e-values: the mean over kappa of kappa * p^(kappa - 1).
+
+    Only for p-values that are valid *given the past*. A p-value of each batch against the same fixed reference is not:
+    the reference's own luck enters every one of them, and the products grow without any change.
+
+    Parameters
+    ----------
+    p
+        P-values in [0, 1].
+    kappas
+        Exponents, each in (0, 1); small ones win much on tiny p-values, large ones a little on moderate ones.
+
+    Returns
+    -------
+    Array
+        Of the shape of `p`: inf at p = 0, log(mean(kappas)) at p = 1; the integral of e over [0, 1] is exactly 1.
+
+    Raises
+    ------
+    DataError
+        When a p-value lies outside [0, 1].
+    ConfigurationError
+        When a kappa lies outside (0, 1), or there is none.
+
+    References
+    ----------
+    Vovk and Wang, "E-values: calibration, combination and applications" (Annals of Statistics 2021), equation 1;
+    Sellke, Bayarri and Berger (2001).
+
+    Examples
+    --------
+    >>> np.exp(log_calibrated([0.001, 0.05, 1.0])).round(2)
+    array([31.9 ,  2.02,  0.36])
+    """
+    values, k = np.asarray(p, dtype=float), np.atleast_1d(np.asarray(kappas, dtype=float))
+    if not ((values >= 0) & (values <= 1)).all():
+        raise DataError("log_calibrated: expected p-values in [0, 1]; got one outside (or NaN)")
+    if k.ndim != 1 or not len(k) or not ((k > 0) & (k < 1)).all():
+        raise ConfigurationError(f"log_calibrated: kappas={kappas!r}: expected numbers between 0 and 1")
+    with np.errstate(divide="ignore"):
+        log_p = np.log(values)
+    return np.asarray(log_sum_exp(np.log(k) + (k - 1) * log_p[..., None], -1) - np.log(len(k)))
+
+
+def log_union(log_m: ArrayLike, weights: ArrayLike) -> Array:
+    """Return the weighted evidence of questions of different filtrations, log M_k + log w_k: alarm at log A.
+
+    Processes of different filtrations (ranks of different scores) must not be averaged: at a stopping time their mean
+    may exceed its bound. The union bound is valid: P(any alarm within T) <= sum_k w_k T/A = T/A.
+
+    Parameters
+    ----------
+    log_m
+        Log evidence of each question, shape (..., K).
+    weights
+        Shape (K,), >= 0. They are divided by their sum; a dead question has weight 0 and never alarms.
+
+    Returns
+    -------
+    Array
+        Shape (..., K); the largest is the evidence of the whole. -inf for questions without weight.
+
+    Raises
+    ------
+    DataError
+        When evidence is NaN, shapes do not fit, or a weight is negative or not finite.
+
+    References
+    ----------
+    Choe and Ramdas, "Combining evidence across filtrations" (2024), on why averages fail; Boole's inequality.
+
+    Examples
+    --------
+    >>> np.exp(log_union(np.log([900.0, 100.0, 5.0]), [1.0, 2.0, 0.0])).round(1)
+    array([300. ,  66.7,   0. ])
+    """
+    values, w = evidence_of(log_m), np.asarray(weights, dtype=float)
+    if w.ndim != 1 or values.shape[-1:] != w.shape or not (np.isfinite(w) & (w >= 0)).all():
+        raise DataError(
+            f"log_union: expected one finite weight >= 0 for each of {values.shape[-1:]} questions; got {weights!r}"
+        )
+    with np.errstate(divide="ignore"):
+        logs = np.log(w / max(w.sum(), np.finfo(float).tiny))
+    return np.asarray(np.where(w > 0, values + np.where(w > 0, logs, 0.0), -np.inf))
 
 
 def log_mean_exp(log_values: ArrayLike, log_weights: ArrayLike | None = None, axis: int = -1) -> Array:
