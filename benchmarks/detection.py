@@ -12,6 +12,7 @@ python benchmarks/detection.py ranks      # one: ranks, rows, harm, gaps, union
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from inspect import getdoc
 from math import comb
 
 import numpy as np
@@ -21,10 +22,12 @@ from scipy.stats import t as student
 
 from mlopskit.stats.sequential import (
     FRACTIONS,
+    KAPPAS,
     RankBets,
     batches_to_detect,
     combined_scores,
     log_bounded_mean,
+    log_calibrated,
     log_cusum,
     log_gap_bets,
     log_mean_bets,
@@ -32,6 +35,7 @@ from mlopskit.stats.sequential import (
     log_share_tilts,
     log_shiryaev_roberts,
     log_tilts,
+    log_union,
     reference_band,
     robust_z,
     shape_scores,
@@ -83,6 +87,16 @@ def compare(
     show(f"**{title}**; delays at A = {limit:,}, share found within {within}", columns, rows)
 
 
+def evened(title: str, null: Paths, changes: Mapping[str, Paths], *, warm: int = 0, within: int = 50) -> None:
+    """Print the delays where each candidate has the limit at which it alarms falsely in .20 of runs."""
+    rows = {}
+    for candidate, path in null.items():
+        limit = float(np.exp(np.quantile(path.max(axis=0), 0.8)))
+        delays = [delay(paths[candidate], limit, warm=warm, within=within) for paths in changes.values()]
+        rows[candidate] = [f"{limit:,.0f}", *delays]
+    show(f"**{title}**; each at the limit that gives .20 false alarms", ["that limit", *changes], rows)
+
+
 def both_limits(null: Paths, batches: int = 200) -> list[tuple[str, Paths, int, int]]:
     return [("", null, batches, limit) for limit in (365, 1_000)]
 
@@ -121,12 +135,6 @@ def shift_bets(p: Array, shifts: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0), *, c
     return processes((-ndtri(sides)[..., None] * d - d**2 / 2 for sides in sides_of(p)), cusum=cusum)
 
 
-def calibrators(p: Array, kappas: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5, 0.7)) -> Array:
-    """Bets kappa * p^(kappa-1), which know no age and no direction of time."""
-    k = np.array(kappas)
-    return processes(np.log(k) + (k - 1) * np.log(sides)[..., None] for sides in sides_of(p))
-
-
 def processes(log_e: Iterable[Array], log_w: Array | None = None, *, cusum: bool = False) -> Array:
     """Log evidence of parallel bets (T, runs, ..., bets), averaged: e-SR, or e-CUSUM."""
     path: list[Array] = []
@@ -151,7 +159,10 @@ def rank_paths(p: Array, n: int) -> Paths:
         "age .75, shift .25": mixed(age, shift, 0.75),
         "age alone": age,
         "shift alone": shift,
-        "kappa calibrators": calibrators(p),
+        "calibrated p (log_calibrated)": processes(log_calibrated(sides)[..., None] for sides in sides_of(p)),
+        "calibrated p, a process per kappa": processes(
+            np.stack([log_calibrated(sides, kappa) for kappa in KAPPAS], axis=-1) for sides in sides_of(p)
+        ),
         "default by e-CUSUM": mixed(best_age, best_shift),
         "default by e-CUSUM, at half the limit (no promise)": mixed(best_age, best_shift) + np.log(2),
         "default, loser keeps .05": mixed(age_bets(p, n, lost=0.05), shift),
@@ -194,11 +205,11 @@ def ranks(runs: int = 2_000, post: int = 40) -> None:
             when = f"{warm} batches later" if warm else "right after"
             compare(f"{n} reference batches, the change {when}", both_limits(null), found, limit=1_000, warm=warm)
             print(f"\nNo rank test can tell before batch {soonest(n + warm, 1_000)}: C(N, k) >= A.")
+            if warm:
+                evened(f"{n} reference batches, the change {when}", null, found, warm=warm, within=10)
         columns = list(changes)
         rows = {name: [delay(found[change][name], 100_000, warm=20) for change in changes] for name in null}
-        title = (
-            f"The same at A = 100,000 (a question of weight .01 at A = 1,000), {n} reference batches, 20 batches later"
-        )
+        title = f"**{n} reference batches, 20 batches later**; A = 100,000: a question of weight .01 at A = 1,000"
         show(title, columns, rows)
         print(f"\nNo rank test can tell before batch {soonest(n + 20, 100_000)}.")
 
@@ -404,6 +415,7 @@ def harm(runs: int = 1_000, post: int = 300, high: float = 0.02) -> None:
         )
         nulls = [("limit: ", edge, 200, 365), ("limit: ", edge, 1_000, 1_250), ("calm: ", calm, 1_000, 365)]
         compare(f"Harm, sd/limit = {ratio}", nulls, found, limit=limit, warm=warm, within=50)
+        evened(f"Harm, sd/limit = {ratio}", edge, found, warm=warm)
 
 
 def gap_paths(d: Array, tolerance: float) -> Paths:
@@ -432,6 +444,7 @@ def gaps(runs: int = 500, post: int = 200) -> None:
             nulls.append(("gap 0: ", gap_paths(observed(0.0, 1_000), tolerance), 1_000, 365))
         found = {f"gap {gap}": gap_paths(observed(gap, post), tolerance) for gap in (0.10, 0.15, 0.20, 0.30)}
         compare(f"Gaps, tolerance {tolerance}", nulls, found, limit=365, within=50)
+        evened(f"Gaps, tolerance {tolerance}", edge, found)
 
 
 # --- the union of single and combined questions -----------------------------------------------------------------------
@@ -520,8 +533,7 @@ def four_groups(bets: RankBets) -> Array:
 
 
 def union_paths(groups: Array) -> Paths:
-    with np.errstate(divide="ignore"):
-        return {name: (groups + np.log(weights)).max(axis=-1) for name, weights in UNIONS.items()}
+    return {name: log_union(groups, weights).max(axis=-1) for name, weights in UNIONS.items()}
 
 
 def watch(bag: Readings, bets: RankBets, first: int, rng: np.random.Generator) -> tuple[RankBets, Array]:
@@ -557,7 +569,7 @@ FAMILIES: dict[str, Callable[[], None]] = {"ranks": ranks, "rows": rows, "harm":
 def main(asked: list[str]) -> None:
     for name in asked or list(FAMILIES):
         start = time.perf_counter()
-        print(f"\n### {name}\n\n{FAMILIES[name].__doc__}")
+        print(f"\n### {name}\n\n{getdoc(FAMILIES[name])}")
         FAMILIES[name]()
         print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
 

@@ -23,6 +23,7 @@ from mlopskit.stats.sequential import (
     log_share_tilts,
     log_shiryaev_roberts,
     log_tilts,
+    log_union,
     robust_z,
     shape_scores,
     smoothed_rank,
@@ -154,7 +155,7 @@ class TestBatchesVary:
             check_ranks(f"{null}, {name}", p[..., k])
             check_growth(f"long streams, {name}", null, log_m[..., k])
         weights = np.append(np.full(singles, 0.45 / singles), [0.30, 0.10, 0.15])
-        check_alarms("long streams, weighted union", null, (log_m + np.log(weights)).max(axis=-1))
+        check_alarms("long streams, weighted union", null, log_union(log_m, weights).max(axis=-1))
 
     def test_ties_that_are_not_counted_would_be_found(self):
         """Without the share u of ties, clustered rows are not uniform, and one run in two or more alarms falsely."""
