@@ -32,6 +32,8 @@ PROTOCOL = 1
 """The number of the JSON protocol that this release writes; it reads every number up to this one."""
 
 TAGS: dict[str, str] = {
+    "AsymptoticSequence": "mlopskit.stats.intervals.sequences:AsymptoticSequence",
+    "BettingSequence": "mlopskit.stats.intervals.sequences:BettingSequence",
     "BiasMonitor": "mlopskit.monitoring.bias:BiasMonitor",
     "BiasState": "mlopskit.monitoring.bias:BiasState",
     "Binning": "mlopskit.profiling:Binning",
@@ -42,6 +44,7 @@ TAGS: dict[str, str] = {
     "DriftDetector": "mlopskit.monitoring.drift:DriftDetector",
     "DriftState": "mlopskit.monitoring.drift:DriftState",
     "Either": "mlopskit.retraining:Either",
+    "EmpiricalBernstein": "mlopskit.stats.intervals.sequences:EmpiricalBernstein",
     "EpisodeEvent": "mlopskit.evidence:EpisodeEvent",
     "Episodes": "mlopskit.evidence:Episodes",
     "Evaluation": "mlopskit.records:Evaluation",

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from mlopskit import formats, frames
 from mlopskit.errors import ConfigurationError, DataError, StateMismatch
 from mlopskit.evidence import Dial, Episodes, Evidence, MonitorReport
-from mlopskit.stats.intervals import wilson
+from mlopskit.stats.intervals import newcombe_wilson
 from mlopskit.stats.sequential import e_benjamini_hochberg, log_gap_bets, log_mean_exp, log_shiryaev_roberts
 
 if TYPE_CHECKING:
@@ -665,9 +665,8 @@ def _compared(
     rate, rest = sums / n, rest_sums / others
     low = high = np.full(len(n), np.nan)
     if questions and questions[0][2] != "calibration_gap":
-        a, b = wilson(sums, n), wilson(np.rint(rest_sums), others)
-        low = rate - rest - np.hypot(rate - a.low, b.high - rest)
-        high = rate - rest + np.hypot(a.high - rate, rest - b.low)
+        gaps = newcombe_wilson(sums, n, np.rint(rest_sums), others)
+        low, high = gaps.low, gaps.high
     return [
         _Reading(question, int(n[i]), float(rate[i]), float(rest[i]), float(low[i]), float(high[i]))
         for i, question in enumerate(questions)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, Self
 
 import numpy as np
 from attrs import field, fields, frozen
@@ -55,7 +56,7 @@ class State:
     configuration: str = field(default="", kw_only=True, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        own = _hash({f.name: getattr(self, f.name) for f in fields(type(self)) if f.metadata.get("dial")})
+        own = _hash(*((name, *_plain(getattr(self, name))) for name in _dials(type(self))))  # type: ignore[arg-type]
         if self.configuration not in ("", own):
             raise StateMismatch(
                 f"{type(self).__name__}: the dials were turned after data were seen, which voids the guarantee; "
@@ -63,7 +64,31 @@ class State:
             )
         object.__setattr__(self, "configuration", own)
 
+    def _next(self, **changes: Any) -> Self:
+        """Return the state with these fields changed: no dials, and known to be right, so nothing is checked."""
+        state = object.__new__(type(self))
+        for name in _names(type(self)):
+            object.__setattr__(state, name, changes[name] if name in changes else getattr(self, name))
+        return state
 
-def _hash(dials: dict[str, Any]) -> str:
-    plain = {name: np.asarray(value).tolist() for name, value in dials.items()}
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+@cache
+def _names(cls: type[State]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls))
+
+
+@cache
+def _dials(cls: type[State]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls) if f.metadata.get("dial"))
+
+
+@lru_cache(maxsize=4096)
+def _hash(*dials: Any) -> str:
+    return hashlib.sha256(json.dumps(dials).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Return a dial as something that can be hashed and written, whole numbers apart from floats."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes().hex()
+    return type(value).__name__, value

@@ -18,6 +18,12 @@ from mlopskit.stats.intervals.means import cluster_bootstrap as cluster_bootstra
 from mlopskit.stats.intervals.means import mean_t as mean_t
 from mlopskit.stats.intervals.means import upper_mean_bound as upper_mean_bound
 from mlopskit.stats.intervals.ranking import auc_clustered as auc_clustered
+from mlopskit.stats.intervals.ranking import auc_difference as auc_difference
+from mlopskit.stats.intervals.sequences import AsymptoticSequence as AsymptoticSequence
+from mlopskit.stats.intervals.sequences import BettingSequence as BettingSequence
+from mlopskit.stats.intervals.sequences import EmpiricalBernstein as EmpiricalBernstein
 from mlopskit.stats.intervals.sequences import beta_mixture as beta_mixture
 from mlopskit.stats.intervals.shares import clopper_pearson as clopper_pearson
+from mlopskit.stats.intervals.shares import katz as katz
+from mlopskit.stats.intervals.shares import newcombe_wilson as newcombe_wilson
 from mlopskit.stats.intervals.shares import wilson as wilson

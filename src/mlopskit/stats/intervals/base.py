@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ class Interval:
         How many independent values it rests on: rows, batches or blocks.
     method
         The name of the method.
+    guarantee
+        "fixed": the level holds for one look at a fixed n. "anytime": it holds for all looks at once, so that one may
+        look after every batch and stop at will. "asymptotic": anytime, in the limit of many values.
     """
 
     estimate: Any = field(eq=_SAME)
@@ -39,6 +42,7 @@ class Interval:
     level: float
     n: Any = field(eq=_SAME)
     method: str
+    guarantee: Literal["fixed", "anytime", "asymptotic"] = "fixed"
 
     def __str__(self) -> str:
         if np.ndim(self.estimate):
@@ -46,15 +50,17 @@ class Interval:
         return f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.level:.0%}, n={self.n}, {self.method})"
 
 
-def share_interval(k: Array, n: Array, low: Any, high: Any, level: float, method: str) -> Interval:
+def share_interval(
+    k: Array, n: Array, low: Any, high: Any, level: float, method: str, guarantee: Literal["fixed", "anytime"] = "fixed"
+) -> Interval:
     """Finish an interval of shares: [0, 1] for n = 0, the estimate inside, floats for scalars."""
     with np.errstate(invalid="ignore", divide="ignore"):
         share = k / n
     low = np.where(n == 0, 0.0, np.fmin(np.maximum(low, 0.0), share))
     high = np.where(n == 0, 1.0, np.fmax(np.minimum(high, 1.0), share))
     if share.ndim:
-        return Interval(share, low, high, level, n.astype(int), method)
-    return Interval(float(share), float(low), float(high), level, int(n), method)
+        return Interval(share, low, high, level, n.astype(int), method, guarantee)
+    return Interval(float(share), float(low), float(high), level, int(n), method, guarantee)
 
 
 def check_level(name: str, level: float) -> None:

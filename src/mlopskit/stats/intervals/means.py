@@ -269,11 +269,19 @@ def _reduced(reduce: Callable[..., Array], rows: Array) -> Array:
 
 
 def _replicates(x: Array, reduce: Callable[..., Array], length: int, rng: np.random.Generator) -> Array:
+    """Return the statistic of every replicate; means come from the sums of blocks, without drawing a single value."""
     n = len(x)
     n_blocks, at_once = -(-n // length), max(1, _CELLS // n)
+    circle = np.concatenate([x, x[: length - 1]])
+    blocks = np.lib.stride_tricks.sliding_window_view(circle, length)
     parts = []
+    if reduce is np.mean:
+        middle, last = float(x.mean()), n - (n_blocks - 1) * length
+        whole, cut = (blocks[:, :size].sum(axis=1) - size * middle for size in (length, last))
     for done in range(0, N_RESAMPLES, at_once):
-        starts = rng.integers(n, size=(min(at_once, N_RESAMPLES - done), n_blocks, 1))
-        rows = ((starts + np.arange(length)) % n).reshape(len(starts), -1)[:, :n]
-        parts.append(_reduced(reduce, x[rows]))
+        starts = rng.integers(n, size=(min(at_once, N_RESAMPLES - done), n_blocks))
+        if reduce is np.mean:
+            parts.append(middle + (whole[starts[:, :-1]].sum(axis=1) + cut[starts[:, -1]]) / n)
+        else:
+            parts.append(_reduced(reduce, blocks[starts].reshape(len(starts), -1)[:, :n]))
     return np.concatenate(parts)

@@ -1,11 +1,11 @@
-"""Intervals of a share from its counts, at one fixed n."""
+"""Intervals of a share, and of a difference or a ratio of two, from their counts at one fixed n."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.special import betainccinv, betaincinv, ndtri
 
-from mlopskit.stats.intervals.base import ArrayLike, Interval, counts, share_interval
+from mlopskit.stats.intervals.base import Array, ArrayLike, Interval, counts, share_interval
 
 
 def wilson(k: ArrayLike, n: ArrayLike, level: float = 0.95) -> Interval:
@@ -88,3 +88,103 @@ def clopper_pearson(k: ArrayLike, n: ArrayLike, level: float = 0.95) -> Interval
     low = np.where(k == 0, 0.0, betaincinv(np.maximum(k, 1), n - k + 1, tail))
     high = np.where(k == n, 1.0, betainccinv(k + 1, np.maximum(n - k, 1), tail))
     return share_interval(k, n, low, high, level, "clopper-pearson")
+
+
+def newcombe_wilson(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLike, level: float = 0.95) -> Interval:
+    """Return the interval of a difference of two independent shares, p_a - p_b, from the Wilson interval of each.
+
+    With Wilson ends l and u of each share and d = p_a - p_b:
+    [d - sqrt((p_a - l_a)^2 + (u_b - p_b)^2), d + sqrt((u_a - p_a)^2 + (p_b - l_b)^2)].
+
+    Parameters
+    ----------
+    k_a, n_a, k_b, n_b
+        Successes and trials of the two groups, 0 <= k <= n, whole numbers; scalars or arrays that broadcast.
+    level
+        Coverage, in (0, 1), met closely on average over shares.
+
+    Returns
+    -------
+    Interval
+        In [-1, 1]; n is the number of trials of both. NaN in [-1, 1] where a group has no trials.
+
+    Raises
+    ------
+    DataError
+        When counts are not whole or not 0 <= k <= n.
+    ConfigurationError
+        When the level lies outside (0, 1).
+
+    References
+    ----------
+    Newcombe, "Interval estimation for the difference between independent proportions" (Statistics in Medicine 1998),
+    method 10.
+
+    Examples
+    --------
+    >>> print(newcombe_wilson(56, 70, 48, 80))
+    0.2 [0.05243, 0.3339] (95%, n=150, newcombe-wilson)
+    """
+    (k_a, n_a), (k_b, n_b) = (counts("newcombe_wilson", k, n, level) for k, n in ((k_a, n_a), (k_b, n_b)))
+    a, b = wilson(k_a, n_a, level), wilson(k_b, n_b, level)
+    d = np.asarray(a.estimate) - b.estimate
+    low = d - np.hypot(a.estimate - a.low, b.high - b.estimate)
+    high = d + np.hypot(a.high - a.estimate, b.estimate - b.low)
+    return _two_groups(d, np.fmax(low, -1.0), np.fmin(high, 1.0), (-1.0, 1.0), level, n_a + n_b, "newcombe-wilson")
+
+
+def katz(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLike, level: float = 0.95) -> Interval:
+    """Return the Katz interval of a ratio of two independent shares, p_a / p_b: normal on the logarithmic scale.
+
+    exp(log(p_a/p_b) -+ z*sqrt(1/k_a - 1/n_a + 1/k_b - 1/n_b)).
+
+    Parameters
+    ----------
+    k_a, n_a, k_b, n_b
+        Successes and trials of the two groups, 0 <= k <= n, whole numbers; scalars or arrays that broadcast.
+    level
+        Coverage, in (0, 1), for many trials.
+
+    Returns
+    -------
+    Interval
+        In [0, inf]; n is the number of trials of both. Without successes the formula says nothing: the interval is
+        [0, inf] around 0 (none in a), inf (none in b) or NaN (none in either, or a group without trials).
+
+    Raises
+    ------
+    DataError
+        When counts are not whole or not 0 <= k <= n.
+    ConfigurationError
+        When the level lies outside (0, 1).
+
+    References
+    ----------
+    Katz, Baptista, Azen and Pike, "Obtaining confidence intervals for the risk ratio in cohort studies" (Biometrics
+    1978), method C.
+
+    Examples
+    --------
+    >>> print(katz(29, 56, 18, 57))
+    1.64 [1.037, 2.593] (95%, n=113, katz)
+    """
+    (k_a, n_a), (k_b, n_b) = (counts("katz", k, n, level) for k, n in ((k_a, n_a), (k_b, n_b)))
+    k_a, n_a, k_b, n_b = np.broadcast_arrays(k_a, n_a, k_b, n_b)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.asarray((k_a / n_a) / (k_b / n_b))
+        half = -ndtri((1 - level) / 2) * np.sqrt(1 / k_a - 1 / n_a + 1 / k_b - 1 / n_b)
+        low, high = ratio * np.exp(-half), ratio * np.exp(half)
+    known = (k_a > 0) & (k_b > 0)
+    low, high = np.where(known, low, 0.0), np.where(known, high, np.inf)
+    return _two_groups(ratio, low, high, (0.0, np.inf), level, n_a + n_b, "katz")
+
+
+def _two_groups(
+    estimate: Array, low: Array, high: Array, all_of_it: tuple[float, float], level: float, n: Array, method: str
+) -> Interval:
+    """Finish an interval of two groups: everything is possible where a group is empty; floats for scalars."""
+    low = np.where(np.isnan(estimate), all_of_it[0], low)
+    high = np.where(np.isnan(estimate), all_of_it[1], high)
+    if estimate.ndim:
+        return Interval(estimate, low, high, level, n.astype(int), method)
+    return Interval(float(estimate), float(low), float(high), level, int(n), method)

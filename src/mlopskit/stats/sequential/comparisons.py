@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from attrs import cmp_using, evolve, field, frozen
+from attrs import cmp_using, field, frozen
 from scipy.special import betaincc, betaln, xlogy
 
 from mlopskit.errors import ConfigurationError, DataError
@@ -173,7 +173,7 @@ class TwoRates(State):
         log_e = log_two_rates(a, rows_a, b, rows_b, guess[..., 0], guess[..., 1], self.tolerance)
         start = -np.log(self.t + 1) - np.log(self.t + 2)
         past = self.past * np.array(DECAYS)[:, None] + now[..., None, :]
-        return evolve(self, log_m=np.logaddexp(self.log_m, start) + log_e, past=past, t=self.t + 1)
+        return self._next(log_m=np.logaddexp(self.log_m, start) + log_e, past=past, t=self.t + 1)
 
     def log_value(self) -> Array:
         """Return log M of each question; alarm at log(1/alpha). Average over questions of one stream, never add."""
@@ -280,8 +280,7 @@ class PairedCapital(State):
         stake = mean / np.maximum(square, mean**2)
         log_for = _capital(self.log_for, np.clip(stake, 0, 0.5 / (self.width + self.margin)) * x)
         log_against = _capital(self.log_against, np.clip(-stake, 0, 0.5 / (self.width - self.margin)) * -x)
-        return evolve(
-            self,
+        return self._next(
             n=self.n + len(x),
             total=float(total[-1]),
             squares=float(squares[-1]),
