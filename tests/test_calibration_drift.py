@@ -48,15 +48,14 @@ WORLDS = ["i.i.d. rows", *EFFECTS, "clustered rows"]
 
 
 class Batches(NamedTuple):
-    """Counts of N batches of 100 rows in `runs` runs: bins (N, runs, features, 4), missing and concordant (N, runs)."""
+    """Scores of N batches of 100 rows, each by itself: locations and missing share, bin shares, concordance of a pair.
 
-    bins: np.ndarray
-    missing: np.ndarray
-    same: np.ndarray
+    Shapes (N, runs, features + 1), (N, runs, features, 4) and (N, runs); angles asin(sqrt(share)) for shares.
+    """
 
-    def location(self):
-        """The mean score of each feature, (N, runs, features)."""
-        return self.bins @ LOCATION / ROWS
+    singles: np.ndarray
+    shares: np.ndarray
+    pair: np.ndarray
 
 
 def draw(rng, world, n, features=1):
@@ -65,12 +64,10 @@ def draw(rng, world, n, features=1):
     tilted = np.exp(effect[..., None] * LOCATION)
     shares = np.repeat((tilted / tilted.sum(axis=-1, keepdims=True))[:, :, None], features, axis=2)
     each = CLUSTER if world == "clustered rows" else 1
-    missing, same = (1 / (1 + np.exp(-(start + effect))) for start in (-2.5, 0.5))
-    return Batches(
-        each * rng.multinomial(ROWS // each, shares),
-        each * rng.binomial(ROWS // each, missing),
-        each * rng.binomial(ROWS // each, same),
-    )
+    bins = each * rng.multinomial(ROWS // each, shares) / ROWS
+    hits = each * rng.binomial(ROWS // each, 1 / (1 + np.exp([[[2.5]], [[-0.5]]] - effect)))
+    missing, same = np.arcsin(np.sqrt(hits / ROWS))
+    return Batches(np.concatenate([bins @ LOCATION, missing[..., None]], axis=-1), bins, same)
 
 
 def check_alarms(claim, null, log_values):
@@ -119,7 +116,7 @@ class TestBatchesVary:
     def test_one_question_over_1000_batches(self, world, n_reference):
         """Ranks uniform and independent, E[M_T] <= T, P(alarm within T) <= T/A for T = 50, 200, 1,000."""
         rng, null = np.random.default_rng(n_reference), f"{world}, {n_reference} reference batches"
-        scores = draw(rng, world, n_reference + HORIZONS[-1]).location()[..., 0].round(9)
+        scores = draw(rng, world, n_reference + HORIZONS[-1]).singles[..., 0].round(9)
         p = ranks_of(scores, n_reference, rng)
         check_ranks(null, p)
         log_m = evidence_of(p, n_reference, np.ones(RUNS, dtype=bool))
@@ -160,7 +157,7 @@ class TestBatchesVary:
     def test_ties_that_are_not_counted_would_be_found(self):
         """Without the share u of ties, clustered rows are not uniform, and one run in two or more alarms falsely."""
         rng = np.random.default_rng(31)
-        scores = draw(rng, "clustered rows", 220).location()[..., 0].round(9)
+        scores = draw(rng, "clustered rows", 220).singles[..., 0].round(9)
         p = ranks_of(scores, 20, rng, ties_counted=False)
         gap, band = uniform_gap(p)
         assert gap > band
@@ -171,7 +168,7 @@ class TestBatchesVary:
     def test_a_reference_that_never_grows_would_be_found(self, n_reference):
         """Ranks among the reference alone are uniform but hang together: far more alarms than 1,000/10,000."""
         rng = np.random.default_rng(32)
-        scores = draw(rng, "i.i.d. rows", n_reference + 1_000).location()[..., 0].round(9)
+        scores = draw(rng, "i.i.d. rows", n_reference + 1_000).singles[..., 0].round(9)
         stream = (np.vstack([scores[:n_reference], y]) for y in scores[n_reference:])
         p = np.stack([smoothed_rank(bag, rng.random(RUNS)) for bag in stream])
         log_m = evidence_of(p, n_reference, np.ones(RUNS, dtype=bool))
@@ -180,7 +177,7 @@ class TestBatchesVary:
     def test_scores_standardised_by_the_reference_alone_would_be_found(self):
         """Centre and spread of twenty reference batches fit those best: p is not uniform, which is seen first."""
         rng, n_reference = np.random.default_rng(37), 20
-        location = draw(rng, "normal day effects", n_reference + 200, features=6).location()
+        location = draw(rng, "normal day effects", n_reference + 200, features=6).singles[..., :6]
         reference = location[:n_reference]
         z = (location - reference.mean(axis=0)) / reference.std(axis=0)
         p = ranks_of(np.abs(z).max(axis=-1).round(9), n_reference, rng)
@@ -190,12 +187,10 @@ class TestBatchesVary:
 
 def all_ranks(batches, n, u):
     """P-values (runs, Q) of batch n among the first n: locations, missing, largest |z|, sum of squares, pair."""
-    share, same = (np.arcsin(np.sqrt(hits[:n] / ROWS)) for hits in (batches.missing, batches.same))
-    singles = np.concatenate([batches.location()[:n], share[..., None]], axis=-1)
+    singles, shares = batches.singles[:n], batches.shares[:n].reshape(n, -1, len(LOCATION))
     noise = np.append(np.ones(singles.shape[2] - 1), 0.25)
     z = robust_z(singles.reshape(n, -1), np.tile(noise, RUNS), np.full(n, ROWS))
-    pair = robust_z(same, np.full(RUNS, 0.25), np.full(n, ROWS))
-    shares = (batches.bins[:n] / ROWS).reshape(n, -1, len(LOCATION))
+    pair = robust_z(batches.pair[:n], np.full(RUNS, 0.25), np.full(n, ROWS))
     shape = shape_scores(shares, np.full(shares.shape[:2], ROWS))
     shape = robust_z(shape, np.full(shape.shape[1], 2 / 27), np.ones(n))
     combined = combined_scores(*(values.reshape(n * RUNS, -1) for values in (z, shape, pair)))
