@@ -19,6 +19,7 @@ from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
 
 from mlopskit.errors import DataError
+from mlopskit.stats.summaries import mix64
 
 Frame: TypeAlias = Any
 """A pandas or polars DataFrame, a pyarrow Table, or a dict of equally long arrays."""
@@ -592,20 +593,13 @@ def fingerprint(data: Frame) -> str:
             token = hashlib.sha256(f"{salt}|{column.name}|{_family(column)}".encode()).digest()
             odd = np.uint64(int.from_bytes(token[:8], "little") | 1)
             shift = np.uint64(int.from_bytes(token[8:16], "little"))
-            rows += _mix((cells + shift) * odd)
-        total.append(int(_mix(rows).sum(dtype=np.uint64)))
+            rows += mix64((cells + shift) * odd)
+        total.append(int(mix64(rows).sum(dtype=np.uint64)))
     return "".join(f"{value:016x}" for value in total)
 
 
 def _family(column: Column) -> str:
     return "str" if column.kind == "category" else column.kind
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), vectorised."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
 
 
 def _cell_hashes(column: Column) -> NDArray[np.uint64]:
@@ -617,9 +611,9 @@ def _cell_hashes(column: Column) -> NDArray[np.uint64]:
     elif column.values.dtype == object:
         cells = _text_hashes(column.values)
     elif column.kind == "float":
-        cells = _mix((column.values + 0.0).view(np.uint64))
+        cells = mix64((column.values + 0.0).view(np.uint64))
     else:
-        cells = _mix(column.values.astype(np.int64, copy=False).view(np.uint64))
+        cells = mix64(column.values.astype(np.int64, copy=False).view(np.uint64))
     null = np.uint64(0x9E3779B97F4A7C15)
     out: NDArray[np.uint64] = np.where(column.missing, null, cells)
     return out
@@ -629,7 +623,7 @@ def _big_hashes(values: NDArray[Any]) -> NDArray[np.uint64]:
     """Hash integers one by one: those of 64 bits as a column of 64-bit integers does, the others as text."""
     fits = np.array([-(2**63) <= v < 2**64 for v in values], dtype=bool)
     cells = np.zeros(len(values), dtype=np.uint64)
-    cells[fits] = _mix(np.array([int(v) % 2**64 for v in values[fits]], dtype=np.uint64))
+    cells[fits] = mix64(np.array([int(v) % 2**64 for v in values[fits]], dtype=np.uint64))
     cells[~fits] = _text_hashes(values[~fits])
     return cells
 

@@ -50,6 +50,8 @@ TAGS: dict[str, str] = {
     "Evaluation": "mlopskit.records:Evaluation",
     "Every": "mlopskit.retraining:Every",
     "Evidence": "mlopskit.evidence:Evidence",
+    "HeavyHitters": "mlopskit.stats.summaries:HeavyHitters",
+    "HyperLogLog": "mlopskit.stats.summaries:HyperLogLog",
     "Interval": "mlopskit.stats.intervals.base:Interval",
     "Lineage": "mlopskit.lineage:Lineage",
     "LevelBins": "mlopskit.profiling:LevelBins",
