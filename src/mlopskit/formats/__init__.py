@@ -41,6 +41,7 @@ TAGS: dict[str, str] = {
     "ColumnSchema": "mlopskit.schema:ColumnSchema",
     "ColumnProfile": "mlopskit.profiling:ColumnProfile",
     "Decision": "mlopskit.records:Decision",
+    "Divergence": "mlopskit.stats.divergences:Divergence",
     "DriftDetector": "mlopskit.monitoring.drift:DriftDetector",
     "DriftState": "mlopskit.monitoring.drift:DriftState",
     "Either": "mlopskit.retraining:Either",
