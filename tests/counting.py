@@ -68,11 +68,15 @@ def check_uniform(claim, null, p):
     assert gap <= band, f"{claim}, {null}: {gap:.5f} above {band:.5f}"
 
 
-def alarmed(log_e, limit):
-    """Which runs raise an alarm; log_e (T, runs, ...): e-SR processes of one filtration, averaged over the rest."""
+def alarmed(log_e, limit, log_weights=None):
+    """Which runs raise an alarm; log_e (T, runs, ...): e-SR processes of one filtration, averaged over the rest.
+
+    The last axis is averaged with these weights, the others equally.
+    """
     log_m = np.full(log_e.shape[1:], -np.inf)
     top = np.full(log_e.shape[1], -np.inf)
     for step in log_e:
         log_m = log_shiryaev_roberts(log_m, step)
-        top = np.maximum(top, log_mean_exp(log_m.reshape(len(top), -1)))
+        mixed = log_mean_exp(log_m, log_weights) if log_weights is not None else log_m
+        top = np.maximum(top, log_mean_exp(mixed.reshape(len(top), -1)))
     return top >= np.log(limit)

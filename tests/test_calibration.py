@@ -12,6 +12,7 @@ from scipy.stats import binom
 
 from mlopskit.stats.intervals import beta_mixture, clopper_pearson, upper_mean_bound, wilson
 from mlopskit.stats.sequential import (
+    LOG_STAKE_WEIGHTS,
     RankBets,
     e_benjamini_hochberg,
     log_bounded_mean,
@@ -362,7 +363,7 @@ class TestMeanAndGapBets:
         log_e = log_mean_bets(x, high)
         check_mean("mean bets: E[e] <= 1", "clustered spread, mean at the limit", np.exp(log_e[-1]))
         claim, null = "mean bets: P(alarm within T) <= T/A", "clustered spread, T=40, A=100"
-        check_rate(claim, null, alarmed(log_e, 100), horizon / 100)
+        check_rate(claim, null, alarmed(log_e, 100, LOG_STAKE_WEIGHTS), horizon / 100)
 
     def test_mean_bets_on_rare_losses(self):
         """The hardest null, losses 0 or 1 with mean at the limit: E[e] <= 1, P(alarm within T) <= T/A."""
@@ -370,7 +371,7 @@ class TestMeanAndGapBets:
         log_e = log_mean_bets((rng.random((horizon, 20_000)) < 0.2).astype(float), 0.2)
         check_mean("mean bets: E[e] <= 1", "losses 0 or 1, mean at the limit", np.exp(log_e).reshape(-1, 8))
         claim, null = "mean bets: P(alarm within T) <= T/A", "losses 0 or 1, T=20, A=50"
-        check_rate(claim, null, alarmed(log_e, 50), horizon / 50)
+        check_rate(claim, null, alarmed(log_e, 50, LOG_STAKE_WEIGHTS), horizon / 50)
 
     @pytest.mark.parametrize("rho", [0.0, 0.5, 0.7])
     def test_harm_on_autocorrelated_days(self, rho):
@@ -378,7 +379,7 @@ class TestMeanAndGapBets:
         rng, runs, reference, horizon, limit = np.random.default_rng(20), 2_000, 60, 120, 365
         loss = np.clip(0.2 + 0.03 * autoregressive(rng, (runs, reference + horizon), rho), 0, 1)
         high = np.apply_along_axis(lambda days: upper_mean_bound(days).upper, 1, loss[:, :reference]) + 0.01
-        hit = alarmed(log_mean_bets(loss[:, reference:].T, high), limit)
+        hit = alarmed(log_mean_bets(loss[:, reference:].T, high), limit, LOG_STAKE_WEIGHTS)
         check_rate("harm: P(alarm within T) <= T/A + delta", f"AR(1) days, rho={rho}", hit, horizon / limit + 0.05)
 
     @pytest.mark.parametrize("tolerance", [0.0, 0.1])
@@ -395,7 +396,12 @@ class TestMeanAndGapBets:
         log_e = log_gap_bets(d, tolerance)
         name = f"{null}, tolerance {tolerance}"
         check_mean("gap bets: E[e] <= 1", name, np.exp(log_e).reshape(horizon * runs, -1))
-        check_rate("gap bets: P(alarm within T) <= T/A", f"{name}, T=20, A=50", alarmed(log_e, 50), horizon / 50)
+        check_rate(
+            "gap bets: P(alarm within T) <= T/A",
+            f"{name}, T=20, A=50",
+            alarmed(log_e, 50, LOG_STAKE_WEIGHTS),
+            horizon / 50,
+        )
 
 
 class TestFalseDiscoveries:

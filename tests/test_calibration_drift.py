@@ -15,6 +15,7 @@ from scipy.stats import binom, t
 
 from mlopskit.stats.intervals import upper_mean_bound
 from mlopskit.stats.sequential import (
+    LOG_STAKE_WEIGHTS,
     RankBets,
     combined_scores,
     log_cusum,
@@ -249,7 +250,7 @@ def harm_reached(loss, high):
     log_m, top = np.full((len(loss), 8), -np.inf), np.full(len(loss), -np.inf)
     for day in loss.T:
         log_m = log_shiryaev_roberts(log_m, log_mean_bets(day, high))
-        top = np.maximum(top, log_mean_exp(log_m))
+        top = np.maximum(top, log_mean_exp(log_m, LOG_STAKE_WEIGHTS))
     return top
 
 

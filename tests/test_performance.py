@@ -21,7 +21,7 @@ from mlopskit.errors import (
 )
 from mlopskit.monitoring.performance import PerformanceMonitor, PerformanceState
 from mlopskit.stats.intervals import upper_mean_bound
-from mlopskit.stats.sequential import log_mean_bets, log_mean_exp, log_shiryaev_roberts
+from mlopskit.stats.sequential import LOG_STAKE_WEIGHTS, log_mean_bets, log_mean_exp, log_shiryaev_roberts
 
 
 def rows(rng, n=200, worse=0.0):
@@ -64,7 +64,7 @@ def first_alarms(losses, n_reference, limit, tolerance=0.0):
     first, log_m = np.full(len(losses), len(stream)), np.full((len(losses), 8), -np.inf)
     for t, x in enumerate(stream):
         log_m = log_shiryaev_roberts(log_m, log_mean_bets(x, accepted))
-        first = np.minimum(first, np.where(log_mean_exp(log_m) >= math.log(limit), t, len(stream)))
+        first = np.minimum(first, np.where(log_mean_exp(log_m, LOG_STAKE_WEIGHTS) >= math.log(limit), t, len(stream)))
     return first
 
 
@@ -104,7 +104,7 @@ def test_one_wild_row_is_cut_at_the_bound():
 
 
 def test_evidence_is_the_stated_formula():
-    """The limit is the AR(1) bound of the batch means plus tolerance; evidence is the mean of (1 + M) * e."""
+    """The limit is the AR(1) bound of the batch means plus tolerance; evidence is the weighted mean of (1 + M) * e."""
     rng = np.random.default_rng(3)
     y, p, batch = reference(rng)
     monitor = PerformanceMonitor(tolerance=0.01).fit(y, p, batch=batch)
@@ -118,7 +118,8 @@ def test_evidence_is_the_stated_formula():
         m = (1 + m) * (1 + 2.0 ** -np.arange(8) / hi * (x - hi))
         assert report.limit == pytest.approx(limit, abs=1e-12)
         assert report.reference == pytest.approx(np.mean(means), abs=1e-12)
-        assert report.evidence.log_value == pytest.approx(math.log(m.mean()), abs=1e-9)
+        weighted = np.average(m, weights=2.0 ** -np.arange(8))
+        assert report.evidence.log_value == pytest.approx(math.log(weighted), abs=1e-9)
     assert report.evidence.n_batches == 5
     assert report.evidence.log_limit == pytest.approx(math.log(365))
 
@@ -185,18 +186,22 @@ def test_stated_resolution_is_about_the_measured_delay():
         log_m, first = np.full((100, 8), -np.inf), np.full(100, 3 * n_batches)
         for t, x in enumerate(stream.T):
             log_m = log_shiryaev_roberts(log_m, log_mean_bets(x, resolution.limit))
-            first = np.minimum(first, np.where(log_mean_exp(log_m) >= math.log(365), t + 1, 3 * n_batches))
+            first = np.minimum(
+                first, np.where(log_mean_exp(log_m, LOG_STAKE_WEIGHTS) >= math.log(365), t + 1, 3 * n_batches)
+            )
         assert 0.5 < np.median(first) / n_batches < 2
 
 
 def test_resolution_is_the_stated_formula():
-    """max(2 log A / r^2, log A / log(1 + r sd / limit)), in batches and in units of the loss, and it prints."""
+    """The batches of `batches_to_detect` for excesses in standard deviations and in units of the loss; it prints."""
     monitor, _ = fitted()
     state, resolution = monitor.state, monitor.resolution()
     assert [row[0] for row in resolution.rows] == [0.5, 1.0, 2.0, 4.0]
     for r, excess, n in resolution.rows:
         assert excess == pytest.approx(r * state.sd)
-        exact = max(2 * math.log(365) / r**2, math.log(365) / math.log(1 + r * state.sd / resolution.limit))
+        g = r * state.sd / resolution.limit
+        b = 365 * sum(0.5**k for k in range(8))
+        exact = max(2 * math.log(1 + b * r**2 / 2) / r**2, math.log(1 + b * g / (1 + g)) / math.log(1 + g))
         assert n == math.ceil(exact)
     text = str(resolution)
     assert f"lag-1 autocorrelation {state.autocorrelation:.2f}" in text

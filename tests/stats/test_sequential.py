@@ -14,6 +14,7 @@ from scipy.stats import binom, binomtest, false_discovery_control, hypergeom, mu
 from mlopskit import formats
 from mlopskit.errors import ConfigurationError, DataError, StateMismatch
 from mlopskit.stats.sequential import (
+    LOG_STAKE_WEIGHTS,
     RankBets,
     batches_to_detect,
     e_benjamini_hochberg,
@@ -648,9 +649,26 @@ class TestBandsAndLimits:
             reference_band([1], [2], **options)
 
     def test_batches_to_detect_is_the_larger_of_two_limits(self):
-        """2 log(A) / r^2 rules where a batch's spread is large, log(A) / log(1 + r sd/high) where it is small."""
-        assert batches_to_detect(0.5, sd=0.5, high=0.1, limit=365) == np.ceil(8 * np.log(365))
-        assert batches_to_detect(2.0, sd=0.001, high=0.1, limit=365) == np.ceil(np.log(365) / np.log(1.02))
+        """2 log(1 + B r^2/2)/r^2 rules where a batch's spread is large, log(1 + B g/(1 + g))/log(1 + g) where small."""
+        limit = 365 * sum(0.5**k for k in range(8))
+        assert batches_to_detect(0.5, sd=0.5, high=0.1, limit=365) == np.ceil(8 * np.log(1 + limit / 8))
+        assert batches_to_detect(2.0, sd=0.001, high=0.1, limit=365) == np.ceil(
+            np.log(1 + limit * 0.02 / 1.02) / np.log(1.02)
+        )
+
+    @pytest.mark.parametrize("r", [0.5, 1.0, 2.0])
+    def test_batches_to_detect_is_about_the_measured_median(self, r):
+        """Gamma days with sd a tenth of the limit, mean r sd above it, A = 365: the median delay is .8 to 1.1 of it."""
+        rng, high, sd = np.random.default_rng(5), 0.2, 0.02
+        log_m, first = np.full((400, 8), -np.inf), np.full(400, 200)
+        for t in range(200):
+            x = np.clip(rng.gamma(100, high / 100, 400) + r * sd, 0, 1)
+            log_m = log_shiryaev_roberts(log_m, log_mean_bets(x, high))
+            first = np.minimum(first, np.where(log_mean_exp(log_m, LOG_STAKE_WEIGHTS) >= np.log(365), t + 1, 200))
+        assert 0.8 < np.median(first) / float(batches_to_detect(r, sd=sd, high=high, limit=365)) < 1.1
+
+    def test_what_needs_no_batches_is_refused(self):
+        """Without an excess, a spread, an accepted loss or a limit there is nothing to say."""
         with pytest.raises(ConfigurationError, match="sd=0"):
             batches_to_detect(1.0, sd=0, high=0.1, limit=365)
 

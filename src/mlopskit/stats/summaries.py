@@ -161,8 +161,8 @@ def _standardised(scores: Floats, shares: Floats) -> Floats:
 def mix64(values: UInts) -> UInts:
     """Return a well-mixed 64-bit hash of each 64-bit value, the same on every machine: the finalizer of SplitMix64.
 
-    A bijection, so that different values have different hashes. Floats go in as `(x + 0.0).view(np.uint64)`, so that the
-    two zeros are one; for text, hash each *distinct* level with a stable hash of its UTF-8 bytes, such as
+    A bijection, so that different values have different hashes. Floats go in as `(x + 0.0).view(np.uint64)`, so that
+    the two zeros are one; for text, hash each *distinct* level with a stable hash of its UTF-8 bytes, such as
     `hashlib.blake2b(..., digest_size=8)`.
 
     References

@@ -22,6 +22,7 @@ from mlopskit.stats.sequential.comparisons import gate_alpha as gate_alpha
 from mlopskit.stats.sequential.comparisons import log_mcnemar as log_mcnemar
 from mlopskit.stats.sequential.comparisons import log_two_rates as log_two_rates
 from mlopskit.stats.sequential.evalues import FRACTIONS as FRACTIONS
+from mlopskit.stats.sequential.evalues import LOG_STAKE_WEIGHTS as LOG_STAKE_WEIGHTS
 from mlopskit.stats.sequential.evalues import SHIFTS as SHIFTS
 from mlopskit.stats.sequential.evalues import batches_to_detect as batches_to_detect
 from mlopskit.stats.sequential.evalues import log_bounded_mean as log_bounded_mean
