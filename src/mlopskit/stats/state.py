@@ -89,6 +89,8 @@ def _hash(*dials: Any) -> str:
 
 def _plain(value: Any) -> Any:
     """Return a dial as something that can be hashed and written, whole numbers apart from floats."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.shape, value.tobytes().hex()
     return type(value).__name__, value

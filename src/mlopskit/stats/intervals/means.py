@@ -147,7 +147,7 @@ def upper_mean_bound(batch_means: ArrayLike, level: float = 0.95) -> MeanBound:
 
 def block_bootstrap(
     values: ArrayLike,
-    statistic: Literal["mean", "median"] | Callable[[Array], Array] = "mean",
+    statistic: Literal["mean", "median"] | Callable[..., Array] = "mean",
     *,
     block: int | None = None,
     level: float = 0.95,
@@ -164,7 +164,7 @@ def block_bootstrap(
     values
         The values in the order of time, shape (n,), finite.
     statistic
-        "mean", "median", or a function that reduces the last axis of an array (replicates, n).
+        "mean", "median", or a function like np.std, called with an array of shape (replicates, n) and axis=-1.
     block
         Length of a block, 1 to n; by default the cube root of n, rounded up.
     level

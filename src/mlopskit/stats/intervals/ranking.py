@@ -55,7 +55,7 @@ def auc_clustered(
     >>> print(auc_clustered([0, 0, 1, 1, 0, 1], [0.1, 0.4, 0.35, 0.8, 0.2, 0.7]))
     0.8889 [0.2614, 0.9945] (95%, n=6, delong)
     """
-    y, score, codes = _labelled_rows(y_true, y_score, block, level)
+    y, score, codes = _labelled_rows("auc_clustered", y_true, y_score, block, level)
     method, n_blocks = "delong" if block is None else "obuchowski", int(codes.max(initial=-1)) + 1
     if not y.any() or y.all():
         return Interval(np.nan, 0.0, 1.0, level, n_blocks, method)
@@ -96,7 +96,8 @@ def auc_difference(
     -------
     Interval
         In [-1, 1]; n is the number of blocks. NaN in [-1, 1] where a class is missing; [-1, 1] where a class lives in
-        fewer than two blocks; width 0 where the two rank the rows alike.
+        fewer than two blocks; width 0 where both place every row alike. Where an area is 0 or 1 and every row shows the
+        same difference, the interval is put together from those of the two areas, unless the orders are the same.
 
     Raises
     ------
@@ -107,7 +108,8 @@ def auc_difference(
 
     References
     ----------
-    DeLong, DeLong and Clarke-Pearson (Biometrics 1988), equations 4 to 6; Obuchowski (Biometrics 1997) for blocks.
+    DeLong, DeLong and Clarke-Pearson (Biometrics 1988); Obuchowski (Biometrics 1997) for blocks; Zou and Donner
+    (Statistics in Medicine 2008) for putting two intervals together.
 
     Examples
     --------
@@ -115,19 +117,33 @@ def auc_difference(
     >>> print(auc_difference(y, [1, 2, 3, 5, 4, 6, 7, 8], [1, 5, 3, 7, 4, 2, 6, 8]))
     0.3125 [-0.07487, 0.6999] (95%, n=8, delong)
     """
-    y, a, codes = _labelled_rows(y_true, score_a, block, level)
-    _, b, _ = _labelled_rows(y_true, score_b, block, level)
+    y, a, codes = _labelled_rows("auc_difference", y_true, score_a, block, level)
+    _, b, _ = _labelled_rows("auc_difference", y_true, score_b, block, level)
     method, n_blocks = "delong" if block is None else "obuchowski", int(codes.max(initial=-1)) + 1
     if not y.any() or y.all():
         return Interval(np.nan, -1.0, 1.0, level, n_blocks, method)
-    v = _placements(y, a) - _placements(y, b)
+    of_a, of_b = _placements(y, a), _placements(y, b)
+    v = of_a - of_b
     difference = float(v[y].mean())
     variance = _clustered_variance(y, v, difference, codes, n_blocks)
     if variance is None:
         return Interval(difference, -1.0, 1.0, level, n_blocks, method)
-    half = -ndtri((1 - level) / 2) * np.sqrt(variance)
-    low, high = max(difference - half, -1.0), min(difference + half, 1.0)
-    return Interval(difference, float(low), float(high), level, n_blocks, method)
+    below = above = float(-ndtri((1 - level) / 2) * np.sqrt(variance))
+    if max(np.ptp(v[y]), np.ptp(v[~y])) < 1e-12 and _is_extreme(of_a[y], of_b[y]) and not _same_order(a, b):
+        one, two = (auc_clustered(y_true, score, block, level) for score in (a, b))
+        below = float(np.hypot(one.estimate - one.low, two.high - two.estimate))
+        above = float(np.hypot(one.high - one.estimate, two.estimate - two.low))
+    low, high = max(difference - below, -1.0), min(difference + above, 1.0)
+    return Interval(difference, low, high, level, n_blocks, method)
+
+
+def _is_extreme(*placements: Array) -> bool:
+    """Say whether an area is 0 or 1, where a variance of placements says nothing."""
+    return any(v.mean() in (0.0, 1.0) for v in placements)
+
+
+def _same_order(a: Array, b: Array) -> bool:
+    return bool(np.array_equal(np.unique(a, return_inverse=True)[1], np.unique(b, return_inverse=True)[1]))
 
 
 def _clustered_variance(
@@ -147,18 +163,18 @@ def _clustered_variance(
 
 
 def _labelled_rows(
-    y_true: ArrayLike, y_score: ArrayLike, block: ArrayLike | None, level: float
+    name: str, y_true: ArrayLike, y_score: ArrayLike, block: ArrayLike | None, level: float
 ) -> tuple[npt.NDArray[np.bool_], Array, npt.NDArray[np.int_]]:
-    check_level("auc_clustered", level)
+    check_level(name, level)
     y, score = np.asarray(y_true), np.asarray(y_score, dtype=float)
     blocks = np.arange(len(y)) if block is None else np.asarray(block)
     if y.ndim != 1 or score.shape != y.shape or blocks.shape != y.shape:
         raise DataError(
-            f"auc_clustered: expected labels, scores and blocks of one shape (n,); "
+            f"{name}: expected labels, scores and blocks of one shape (n,); "
             f"got {y.shape}, {score.shape} and {blocks.shape}"
         )
     if not np.isin(y, (0, 1)).all() or np.isnan(score).any():
-        raise DataError("auc_clustered: expected labels 0 or 1 and scores without NaN")
+        raise DataError(f"{name}: expected labels 0 or 1 and scores without NaN")
     return y == 1, score, np.unique(blocks, return_inverse=True)[1]
 
 

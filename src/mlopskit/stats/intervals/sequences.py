@@ -123,27 +123,27 @@ class _Bounded(_Sequence):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        if not -math.inf < self.lower < self.upper < math.inf:
+        if not (self.lower < self.upper and math.isfinite(self.upper - self.lower)):
             raise ConfigurationError(
                 f"{type(self).__name__}: lower={self.lower!r}, upper={self.upper!r}: expected finite lower < upper"
             )
 
-    def _values(self, values: ArrayLike) -> Array:
-        """Return values that are known to lie in [lower, upper]; NaN does not."""
+    def _unit(self, values: ArrayLike) -> Array:
+        """Return values that are known to lie in [lower, upper], moved to [0, 1]; NaN does not."""
         x = np.asarray(values, dtype=float)
         if x.ndim != 1 or (len(x) and not (x.min() >= self.lower and x.max() <= self.upper)):
             raise DataError(
                 f"{type(self).__name__}: expected values of shape (n,) in [{self.lower:g}, {self.upper:g}]; "
                 f"got shape {x.shape} or one outside (or NaN)"
             )
-        return x
+        return np.asarray((x - self.lower) / (self.upper - self.lower))
 
     def _interval(self, mean: float, low: float, high: float, n: int, method: str) -> Interval:
-        """Finish an interval on the scale of the values: what is not asked for is the whole range."""
+        """Move an interval from [0, 1] to the scale of the values: what is not asked for is the whole range."""
+        low = 0.0 if self.side == "upper" else min(max(low, 0.0), mean)
+        high = 1.0 if self.side == "lower" else max(min(high, 1.0), mean)
         width = self.upper - self.lower
-        low, high = (self.lower + width * min(max(end, 0.0), 1.0) for end in (low, high))
-        low = self.lower if self.side == "upper" else min(low, mean)
-        high = self.upper if self.side == "lower" else max(high, mean)
+        mean, low, high = (min(self.lower + width * end, self.upper) for end in (mean, low, high))
         return Interval(mean, low, high, 1 - self.alpha, n, method, "anytime")
 
 
@@ -154,7 +154,7 @@ class EmpiricalBernstein(_Bounded):
     For x in [0, 1] (others are scaled), with a stake lam < 1 and a centre c that are fixed before each batch:
     sum(lam*x)/sum(lam) -+ (log(2/alpha) + sum(psi(lam) * (x - c)^2)) / sum(lam), psi(lam) = -log(1 - lam) - lam.
     It covers the mean of the rows' conditional means (given the past, with lam as weights), so their mean when that is
-    constant; rows of a batch must be independent given the past.
+    constant; rows of a batch must be independent given the past, and how many they are must not depend on their values.
 
     Parameters
     ----------
@@ -178,8 +178,8 @@ class EmpiricalBernstein(_Bounded):
 
     References
     ----------
-    Waudby-Smith and Ramdas (JRSS B 2024), theorem 2 and equation 15 for the stakes; Howard, Ramdas, McAuliffe and
-    Sekhon (Annals of Statistics 2021), theorem 4.
+    Waudby-Smith and Ramdas (JRSS B 2024), theorem 2, with the stakes that follow it fixed for a batch at a time;
+    Howard, Ramdas, McAuliffe and Sekhon (Annals of Statistics 2021), theorem 4.
 
     Examples
     --------
@@ -205,27 +205,41 @@ class EmpiricalBernstein(_Bounded):
         DataError
             When a value lies outside the range.
         """
-        x = self._values(values)
-        return self.update_sums(len(x), float(x.sum()), float(x @ x))
+        x = self._unit(values)
+        return self._add(len(x), float(x.sum()), float(x @ x)) if len(x) else self
 
     def update_sums(self, n: int, total: float, squares: float) -> EmpiricalBernstein:
         """Return the state after one more batch, given its number of rows, their sum and their sum of squares.
+
+        Where the range is narrow and far from 0 the squares lose digits; what is lost counts as spread, so the interval
+        widens and stays valid. `update` loses none.
 
         Raises
         ------
         DataError
             When no values in [lower, upper] have such sums.
         """
-        if n == 0:
-            return self
         low, width = self.lower, self.upper - self.lower
-        s, q = (total - n * low) / width, (squares - 2 * low * total + n * low * low) / width**2
-        slack = 1e-9 * (n + abs(low) / width * n)
-        if not (n > 0 and -slack <= s <= n + slack and s * s / n - slack <= q <= s + slack):
+        offset = low / width
+        s = total / width - n * offset
+        q = squares / width / width - 2 * offset * (total / width) + n * offset * offset
+        slack = 1e-9 * n * (1 + abs(offset))
+        if not (
+            n >= 0
+            and float(n).is_integer()
+            and -slack <= s <= n + slack
+            and s * s / max(n, 1) - slack <= q <= s + slack
+        ):
             raise DataError(
                 f"EmpiricalBernstein: no {n} values in [{self.lower:g}, {self.upper:g}] have sum {total:g} and sum of "
                 f"squares {squares:g}"
             )
+        s = min(max(s, 0.0), float(n))
+        lost = 1e-14 * n * offset * offset
+        return self._add(int(n), s, min(max(q + lost, s * s / n), s)) if n else self
+
+    def _add(self, n: int, s: float, q: float) -> EmpiricalBernstein:
+        """Return the state after n rows with sum s and sum of squares q on the scale [0, 1]."""
         centre = (0.5 + self.total) / (self.n + 1)
         variance = max((0.5 + self.squares) / (self.n + 1) - centre**2, 1e-4)  # a first value of 1/2 with variance 1/4
         rows = self.n + n
@@ -245,7 +259,7 @@ class EmpiricalBernstein(_Bounded):
         if not self.n:
             return Interval(math.nan, self.lower, self.upper, 1 - self.alpha, 0, "empirical Bernstein", "anytime")
         centre, half = self.weighted / self.stakes, (self._log_risk + self.cost) / self.stakes
-        mean = self.lower + (self.upper - self.lower) * min(self.total / self.n, 1.0)
+        mean = min(self.total / self.n, 1.0)
         return self._interval(mean, centre - half, centre + half, self.n, "empirical Bernstein")
 
 
@@ -253,9 +267,11 @@ class EmpiricalBernstein(_Bounded):
 class AsymptoticSequence(_Sequence):
     """The asymptotic confidence sequence of the mean of independent values with a finite variance.
 
-    mean -+ sd * sqrt(2(n*r + 1)/(n^2*r) * log(sqrt(n*r + 1) * 2/alpha / 2)) for two sides, the normal mixture of
-    Robbins with r chosen to be narrowest near `tight_at` values; one side with log(1 + sqrt(n*r + 1)/(2*alpha)).
-    P(the mean is ever outside after n values) tends to at most alpha as n grows: the result says "asymptotic".
+    mean -+ sd * sqrt(2(n*r + 1)/(n^2*r) * log(sqrt(n*r + 1)/alpha)) for two sides, the normal mixture of Robbins with r
+    chosen to be narrowest near `tight_at` values; one side with log(1 + sqrt(n*r + 1)/(2*alpha)).
+    The promise holds in the limit, for means that are close to normal from the first look on: the result says
+    "asymptotic". From the 100th value on skewed values miss more often than alpha says, and constant ones have width 0;
+    for shares, above all rare ones, take `beta_mixture`.
 
     Parameters
     ----------
@@ -278,7 +294,7 @@ class AsymptoticSequence(_Sequence):
     References
     ----------
     Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit theory and asymptotic confidence
-    sequences" (Annals of Statistics 2024), theorem 2.2, and appendix B for one side and the choice of r.
+    sequences" (Annals of Statistics 2024), theorem 2.2, and its appendix for one side and the choice of r.
 
     Examples
     --------
@@ -313,8 +329,9 @@ class AsymptoticSequence(_Sequence):
         m, method = self.moments, "asymptotic"
         if m.n < BURN_IN:
             return Interval(m.mean if m.n else math.nan, -math.inf, math.inf, 1 - self.alpha, m.n, method, "asymptotic")
-        a = 2 * self.alpha if self.side != "both" else self.alpha
-        r = (-2 * math.log(a) + math.log(max(1 - 2 * math.log(a), 1.0))) / self.tight_at if a < 1 else 1 / self.tight_at
+        a = self.alpha if self.side == "both" else 2 * self.alpha
+        twice = -2 * math.log(min(a, 0.5))
+        r = (twice + math.log1p(twice)) / self.tight_at
         v = m.n * r + 1
         log_term = math.log(math.sqrt(v) / self.alpha) if self.side == "both" else math.log1p(math.sqrt(v) / a)
         half = math.sqrt(m.squares / m.n) * math.sqrt(2 * v / (m.n**2 * r) * log_term)
@@ -329,7 +346,8 @@ class BettingSequence(_Bounded):
 
     For each candidate m on a grid a gambler bets that the mean is above it, K+ = prod(1 + lam_i (x_i - m)), another
     that it is below, K- = prod(1 - lam_i (x_i - m)); lam_i comes from the values before i and never risks more than
-    3/4. m is refuted while K+ or K- is at least 2/alpha (1/alpha where one side is asked for).
+    3/4. m is refuted while K+ or K- is at least 2/alpha (1/alpha where one side is asked for). Values may depend on the
+    past as long as their mean, given the past, does not.
 
     Parameters
     ----------
@@ -353,7 +371,7 @@ class BettingSequence(_Bounded):
 
     References
     ----------
-    Waudby-Smith and Ramdas (JRSS B 2024), theorem 3 (hedged capital) and equation 26 for the stakes.
+    Waudby-Smith and Ramdas (JRSS B 2024), theorem 3: the hedged capital process with predictable plug-in stakes.
 
     Examples
     --------
@@ -378,7 +396,7 @@ class BettingSequence(_Bounded):
         DataError
             When a value lies outside the range.
         """
-        x = (self._values(values) - self.lower) / (self.upper - self.lower)
+        x = self._unit(values)
         state = self
         for first in range(0, len(x), _ROWS_AT_ONCE):
             state = state._bet(x[first : first + _ROWS_AT_ONCE])
@@ -409,7 +427,7 @@ class BettingSequence(_Bounded):
         if not self.n:
             return Interval(math.nan, self.lower, self.upper, 1 - self.alpha, 0, "betting", "anytime")
         above, below = self.log_above >= self._log_risk, self.log_below >= self._log_risk
-        low = (len(above) if above.all() else int(np.argmin(above))) - 1  # the last candidate refuted from below
-        high = -1 if below.all() else len(below) - 1 - int(np.argmin(below[::-1]))
-        mean = self.lower + (self.upper - self.lower) * min(self.total / self.n, 1.0)
-        return self._interval(mean, low / N_CANDIDATES, (high + 1) / N_CANDIDATES, self.n, "betting")
+        low = int(np.argmin(above)) - 1  # the last candidate refuted from below; 1 never is, nor 0 from above
+        high = N_CANDIDATES + 1 - int(np.argmin(below[::-1]))
+        mean = min(self.total / self.n, 1.0)
+        return self._interval(mean, low / N_CANDIDATES, high / N_CANDIDATES, self.n, "betting")

@@ -136,7 +136,8 @@ def newcombe_wilson(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLi
 def katz(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLike, level: float = 0.95) -> Interval:
     """Return the Katz interval of a ratio of two independent shares, p_a / p_b: normal on the logarithmic scale.
 
-    exp(log(p_a/p_b) -+ z*sqrt(1/k_a - 1/n_a + 1/k_b - 1/n_b)).
+    exp(log(p_a/p_b) -+ z*sqrt(1/k_a - 1/n_a + 1/k_b - 1/n_b)). Where both shares are 1 that root is 0, and the interval
+    [l_a, 1/l_b] from the exact low ends of both is given instead.
 
     Parameters
     ----------
@@ -174,6 +175,9 @@ def katz(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLike, level: 
         ratio = np.asarray((k_a / n_a) / (k_b / n_b))
         half = -ndtri((1 - level) / 2) * np.sqrt(1 / k_a - 1 / n_a + 1 / k_b - 1 / n_b)
         low, high = ratio * np.exp(-half), ratio * np.exp(half)
+        exact = ((1 - level) / 2) ** (1 / n_a), ((1 - level) / 2) ** (-1 / n_b)
+    every = (k_a == n_a) & (k_b == n_b)
+    low, high = (np.where(every, end, other) for end, other in zip(exact, (low, high), strict=True))
     known = (k_a > 0) & (k_b > 0)
     low, high = np.where(known, low, 0.0), np.where(known, high, np.inf)
     return _two_groups(ratio, low, high, (0.0, np.inf), level, n_a + n_b, "katz")
