@@ -1,8 +1,8 @@
 """How far a batch lies from a reference: seven distances, from counts over shared bins or from two samples.
 
-They are effect sizes for reports, and none is an alarm: no fixed threshold suits every n, and a p-value against a
-reference that stays the same is valid for ONE look. Looked at again with each batch, the reference's own luck enters
-every p, and a nominal false alarm in 1,000 batches becomes dozens. Alarms come from `mlopskit.stats.sequential`.
+They are effect sizes for reports, and none is an alarm: no fixed threshold suits every n, and a p-value is valid for
+ONE look. Against a reference that stays the same, its own luck enters the p of every batch: given the reference they
+are not valid, and whatever counts or multiplies them breaks its promise. Alarms come from `mlopskit.stats.sequential`.
 
 - distributions over ordered bins: `kolmogorov_smirnov`, `cramer_von_mises` (with p), `wasserstein`;
 - shares of bins in any order: `chi_square` (Cramer's V, with p), `psi`, `jensen_shannon`, `hellinger`.
@@ -261,9 +261,9 @@ def wasserstein_counts(reference: ArrayLike, batch: ArrayLike, positions: ArrayL
     a, b = _tables("wasserstein_counts", reference, batch)
     x = np.asarray(positions, dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        steps = np.diff(x, axis=-1)
-        usable = x.ndim > 0 and np.isfinite(x).all() and np.isfinite(steps.sum(axis=-1)).all() and (steps >= 0).all()
-    if not usable or x.shape[-1] != a.shape[-1]:
+        steps = np.diff(np.atleast_1d(x), axis=-1)
+        usable = np.isfinite(x).all() and np.isfinite(steps.sum(axis=-1)).all() and (steps >= 0).all()
+    if x.shape[-1:] != a.shape[-1:] or not usable:
         raise DataError(
             f"wasserstein_counts: expected {a.shape[-1]} finite positions in order, one for each bin; got {positions!r}"
         )
@@ -733,7 +733,7 @@ def _all_tables(totals: NDArray[np.int64], n: int) -> NDArray[np.int64]:
 
 def _drawn_p(a: Floats, b: Floats, statistic: Statistic, key: tuple[int, int]) -> Answer | None:
     """Return the rank of the observed table among itself and seeded draws with its margins."""
-    totals, n = (a + b).astype(np.int64), int(a.sum())
+    totals, n = (a + b).astype(np.int64), int(min(a.sum(), b.sum()))
     if totals.sum() >= 1_000_000_000:  # where numpy's sampler ends
         return None
     rng = np.random.Generator(np.random.Philox(key=key))
