@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betaln
 from scipy.stats import beta, binomtest, t
+from scipy.stats.contingency import relative_risk
 from sklearn.metrics import roc_auc_score
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 from statsmodels.tsa.stattools import acf
 
 from mlopskit import formats
@@ -16,14 +17,18 @@ from mlopskit.stats.intervals import (
     Interval,
     MeanBound,
     auc_clustered,
+    auc_difference,
     beta_mixture,
     block_bootstrap,
     clopper_pearson,
     cluster_bootstrap,
+    katz,
     mean_t,
+    newcombe_wilson,
     upper_mean_bound,
     wilson,
 )
+from mlopskit.stats.intervals.means import _replicates
 
 shares = [wilson, clopper_pearson, beta_mixture]
 counts = st.integers(0, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -142,6 +147,119 @@ class TestShares:
             interval_of(1, 2, level)
 
 
+two_groups = [newcombe_wilson, katz]
+pairs = st.tuples(counts, counts).map(lambda pair: pair[0] + pair[1])
+full_pairs = pairs.filter(lambda p: p[1] > 0 and p[3] > 0)
+
+
+class TestTwoGroups:
+    @settings(max_examples=60)
+    @given(full_pairs, st.sampled_from([0.5, 0.9, 0.95, 0.999]))
+    def test_differences_agree_with_statsmodels(self, counts, level):
+        """The ends equal `confint_proportions_2indep(..., method="newcomb", compare="diff")`."""
+        expected = confint_proportions_2indep(*counts, method="newcomb", compare="diff", alpha=1 - level)
+        interval = newcombe_wilson(*counts, level)
+        np.testing.assert_allclose((interval.low, interval.high), expected, atol=1e-9)
+        assert interval.estimate == pytest.approx(counts[0] / counts[1] - counts[2] / counts[3])
+
+    @pytest.mark.parametrize(
+        ("counts", "low", "high"),
+        [
+            ((56, 70, 48, 80), 0.0524, 0.3339),
+            ((9, 10, 3, 10), 0.1705, 0.8090),
+            ((6, 7, 2, 7), 0.0582, 0.8062),
+            ((5, 56, 0, 29), -0.0381, 0.1926),
+            ((0, 10, 0, 20), -0.1611, 0.2775),
+            ((0, 10, 0, 10), -0.2775, 0.2775),
+            ((10, 10, 0, 20), 0.6791, 1.0000),
+            ((10, 10, 0, 10), 0.6075, 1.0000),
+        ],
+    )
+    def test_newcombes_own_examples(self, counts, low, high):
+        """Newcombe (1998), table II, contrasts (a) to (h), method 10."""
+        interval = newcombe_wilson(*counts)
+        assert (interval.low, interval.high) == pytest.approx((low, high), abs=5.1e-5)
+
+    @settings(max_examples=60)
+    @given(full_pairs.filter(lambda p: p[0] > 0 and p[2] > 0), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
+    def test_ratios_agree_with_scipy_and_statsmodels(self, counts, level):
+        """The ends equal those of `relative_risk` and `confint_proportions_2indep(..., compare="ratio")`."""
+        interval, result = katz(*counts, level), relative_risk(*counts)
+        assert interval.estimate == pytest.approx(result.relative_risk)
+        if counts[0] < counts[1] or counts[2] < counts[3]:
+            expected = result.confidence_interval(level)
+            np.testing.assert_allclose((interval.low, interval.high), expected, rtol=1e-9)
+            expected = confint_proportions_2indep(*counts, method="log", compare="ratio", alpha=1 - level)
+            np.testing.assert_allclose((interval.low, interval.high), expected, rtol=1e-9)
+
+    def test_two_shares_of_one_are_not_certain(self):
+        """All of 10 against all of 40, where the formula gives width 0: the ends of `binomtest(...)`, exact."""
+        interval = katz(10, 10, 40, 40)
+        low, high = (binomtest(n, n).proportion_ci(0.95, "exact").low for n in (10, 40))
+        assert (interval.estimate, interval.low, interval.high) == pytest.approx((1, low, 1 / high))
+
+    def test_ratios_without_successes(self):
+        """None in a: 0, none in b: infinite, none at all: unknown; everything is possible in each."""
+        for counts, ratio in (
+            ((0, 5, 2, 5), 0.0),
+            ((2, 5, 0, 5), np.inf),
+            ((0, 5, 0, 5), np.nan),
+            ((0, 0, 2, 5), np.nan),
+        ):
+            interval = katz(*counts)
+            np.testing.assert_equal((interval.estimate, interval.low, interval.high), (ratio, 0.0, np.inf))
+
+    def test_an_empty_group_leaves_everything_possible(self):
+        """No trials on either side: the difference is NaN in [-1, 1]."""
+        for counts in ((0, 0, 2, 5), (2, 5, 0, 0), (0, 0, 0, 0)):
+            interval = newcombe_wilson(*counts)
+            np.testing.assert_equal((interval.estimate, interval.low, interval.high), (np.nan, -1.0, 1.0))
+            assert interval.n == counts[1] + counts[3]
+
+    @pytest.mark.parametrize("interval_of", two_groups)
+    @given(counts=full_pairs)
+    def test_the_estimate_lies_inside(self, interval_of, counts):
+        """low <= estimate <= high, for every pair of counts that has an estimate."""
+        interval = interval_of(*counts)
+        if not np.isnan(interval.estimate):
+            assert interval.low <= interval.estimate <= interval.high
+        assert (interval.n, interval.guarantee) == (counts[1] + counts[3], "fixed")
+
+    @given(full_pairs)
+    def test_swapping_the_groups_mirrors(self, counts):
+        """b - a is [-high, -low] of a - b; b/a is [1/high, 1/low] of a/b; counting failures turns a difference too."""
+        swapped = counts[2:] + counts[:2]
+        here, there = newcombe_wilson(*counts), newcombe_wilson(*swapped)
+        np.testing.assert_allclose((there.low, there.high), (-here.high, -here.low), atol=1e-12)
+        k_a, n_a, k_b, n_b = counts
+        failures = newcombe_wilson(n_a - k_a, n_a, n_b - k_b, n_b)
+        np.testing.assert_allclose((failures.low, failures.high), (-here.high, -here.low), atol=1e-9)
+        here, there = katz(*counts), katz(*swapped)
+        with np.errstate(divide="ignore"):
+            np.testing.assert_allclose((there.low, there.high), 1 / np.array([here.high, here.low]), rtol=1e-9)
+
+    @pytest.mark.parametrize("interval_of", two_groups)
+    def test_arrays_are_answered_entry_by_entry(self, interval_of):
+        """Arrays and scalars that broadcast give arrays of ends, equal to the scalars' floats."""
+        k_a, n_a = np.array([0, 3, 10, 0]), np.array([5, 10, 10, 0])
+        stack = interval_of(k_a, n_a, 8, 8)
+        for i in range(4):
+            alone = interval_of(k_a[i], n_a[i], 8, 8)
+            assert isinstance(alone.low, float)
+            np.testing.assert_equal((stack.low[i], stack.high[i], stack.n[i]), (alone.low, alone.high, alone.n))
+
+    @pytest.mark.parametrize("interval_of", two_groups)
+    def test_impossible_counts_and_levels_are_refused(self, interval_of):
+        """More successes than trials, parts of successes and levels that are none, on either side."""
+        for counts in ((3, 2, 1, 2), (1, 2, 3, 2), (1, 2, -1, 2), (np.nan, 2, 1, 2)):
+            with pytest.raises(DataError, match="0 <= k <= n"):
+                interval_of(*counts)
+        with pytest.raises(DataError, match="whole numbers of successes"):
+            interval_of(1, 2, 1.5, 2)
+        with pytest.raises(ConfigurationError, match="between 0 and 1"):
+            interval_of(1, 2, 1, 2, 1.0)
+
+
 class TestMeanT:
     @given(values, st.sampled_from([0.5, 0.95, 0.99]))
     def test_it_agrees_with_scipy(self, x, level):
@@ -245,6 +363,26 @@ class TestBlockBootstrap:
         by_name = block_bootstrap(x, "median", block=3)
         own = block_bootstrap(x, lambda rows, axis=-1: np.median(rows, axis=axis), block=3)
         assert (own.low, own.high, own.estimate) == (by_name.low, by_name.high, np.median(x))
+
+    @settings(max_examples=40)
+    @given(st.lists(st.floats(-100, 100), min_size=2, max_size=40), st.data())
+    def test_means_without_drawing_values_are_the_same_means(self, x, data):
+        """From sums of blocks each replicate's mean is that of its values, the same blocks drawn; any block length."""
+        x, length = np.array(x), data.draw(st.integers(1, len(x)))
+        by_sums, by_values = (
+            _replicates(x, reduce, length, np.random.Generator(np.random.Philox(key=1)))
+            for reduce in (np.mean, lambda values, axis: np.mean(values, axis=axis))
+        )
+        np.testing.assert_allclose(by_sums, by_values, atol=1e-10)
+
+    @pytest.mark.parametrize(("n", "block"), [(30, None), (365, 7), (5_000, None)])
+    def test_the_interval_of_a_mean_is_that_of_the_general_path(self, n, block):
+        """ "mean" and a function that draws the values and averages them give the same ends, far from 0 too."""
+        x = 1e6 + np.random.default_rng(6).normal(size=n)
+        fast = block_bootstrap(x, block=block, seed=3)
+        general = block_bootstrap(x, lambda values, axis: np.mean(values, axis=axis), block=block, seed=3)
+        np.testing.assert_allclose((fast.low, fast.high), (general.low, general.high), atol=1e-7)
+        assert (fast.estimate, fast.method, fast.n) == (general.estimate, general.method, n)
 
     def test_the_seed_decides(self):
         """The same seed gives the same interval, another seed another."""
@@ -392,6 +530,123 @@ class TestAuc:
                 auc_clustered(y, score)
         with pytest.raises(ConfigurationError, match="level"):
             auc_clustered([0, 1], [0.1, 0.2], level=2.0)
+
+
+def _paired_variance(y, a, b):
+    """DeLong's variance of a difference of areas from all pairs: structural components of both, their covariance."""
+    psi = [(s[y == 1][:, None] > s[y == 0]) + 0.5 * (s[y == 1][:, None] == s[y == 0]) for s in (a, b)]
+    s10, s01 = (np.cov([p.mean(axis) for p in psi]) for axis in (1, 0))
+    s = s10 / (y == 1).sum() + s01 / (y == 0).sum()
+    return psi[0].mean() - psi[1].mean(), s[0, 0] + s[1, 1] - 2 * s[0, 1]
+
+
+Z = 1.959963984540054
+
+
+class TestAucDifference:
+    @given(st.lists(st.tuples(st.booleans(), st.integers(0, 8), st.integers(0, 8)), min_size=6, max_size=40))
+    def test_it_agrees_with_scikit_learn_and_with_all_pairs(self, rows):
+        """roc_auc_score of a less that of b, ties included; DeLong's variance with the covariance of the two."""
+        y, a, b = np.array(rows, dtype=float).T
+        if 2 <= y.sum() <= len(y) - 2:
+            interval = auc_difference(y, a, b)
+            difference, variance = _paired_variance(y, a, b)
+            assert interval.estimate == pytest.approx(roc_auc_score(y, a) - roc_auc_score(y, b), abs=1e-12)
+            assert -1 <= interval.low <= interval.estimate <= interval.high <= 1
+            if variance > 1e-9:
+                expected = np.clip(difference + Z * np.sqrt(variance) * np.array([-1, 1]), -1, 1)
+                np.testing.assert_allclose((interval.low, interval.high), expected, atol=1e-9)
+
+    @given(st.lists(st.tuples(st.booleans(), st.integers(-6, 6), st.integers(-6, 6)), min_size=6, max_size=30))
+    def test_only_orders_matter_and_models_and_classes_mirror(self, rows):
+        """exp(score) changes nothing; b - a mirrors a - b, and so does swapping the classes."""
+        y, a, b = np.array(rows, dtype=float).T
+        interval = auc_difference(y, a, b)
+        assert auc_difference(y, np.exp(a), b / 7) == interval
+        for mirror in (auc_difference(y, b, a), auc_difference(1 - y, a, b)):
+            expected = (-interval.estimate, -interval.high, -interval.low)
+            np.testing.assert_allclose((mirror.estimate, mirror.low, mirror.high), expected, atol=1e-9)
+
+    @pytest.mark.parametrize("ties", [False, True])
+    def test_obuchowski_from_all_pairs(self, ties):
+        """In blocks, S10, S01 and S11 of the differences written with loops over blocks and all pairs."""
+        rng = np.random.default_rng(4)
+        block, y = rng.integers(0, 15, 120), rng.integers(0, 2, 120)
+        day = rng.normal(size=15)[block]
+        a, b = y + rng.normal(size=120) + day, 0.5 * y + rng.normal(size=120) + day
+        a, b = (np.round(s) if ties else s for s in (a, b))
+        psi = 0.0
+        for s, sign in ((a, 1), (b, -1)):
+            up, down = s[y == 1][:, None], s[y == 0][None, :]
+            psi = psi + sign * ((up > down) + 0.5 * (up == down))
+        difference, (m, n) = psi.mean(), psi.shape
+        s10 = s01 = s11 = 0.0
+        for k in range(15):
+            up = (psi.mean(1)[block[y == 1] == k] - difference).sum()
+            down = (psi.mean(0)[block[y == 0] == k] - difference).sum()
+            s10, s01, s11 = s10 + up**2, s01 + down**2, s11 + up * down
+        half = Z * np.sqrt(15 / 14 * (s10 / m**2 + s01 / n**2 + 2 * s11 / (m * n)))
+        interval = auc_difference(y, a, b, block)
+        assert (interval.n, interval.method) == (15, "obuchowski")
+        assert (interval.estimate, interval.low, interval.high) == pytest.approx(
+            (difference, difference - half, difference + half)
+        )
+
+    def test_what_two_models_share_cancels(self):
+        """Two scores that differ by a little noise: the interval is far narrower than of independent areas."""
+        rng = np.random.default_rng(5)
+        y = rng.integers(0, 2, 400)
+        a = y + rng.normal(size=400)
+        paired, one = auc_difference(y, a, a + 0.1 * rng.normal(size=400)), auc_clustered(y, a)
+        assert paired.high - paired.low < 0.3 * (one.high - one.low)
+
+    def test_equal_placements_have_no_width(self):
+        """The same score, another unit of it, and one that swaps two neighbours of one class: 0 without doubt."""
+        y, a = [0, 1, 0, 0, 1, 1], np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+        for b in (a, 10 * a - 3, np.exp(a), a[[0, 1, 3, 2, 4, 5]]):
+            interval = auc_difference(y, a, b)
+            assert (interval.estimate, interval.low, interval.high) == (0, 0, 0)
+
+    def test_perfect_rankings_are_not_certain(self):
+        """An area of 1 against .5, 0 or another 1: all rows agree, yet the ends are those of the two areas."""
+        y, perfect = [0, 0, 1, 1], [1, 2, 3, 4]
+        low = auc_clustered(y, perfect).low
+        assert low == pytest.approx(binomtest(2, 2).proportion_ci(0.95, "exact").low)
+        half = auc_difference(y, perfect, [1, 1, 1, 1])
+        assert (half.estimate, half.low, half.high) == pytest.approx((0.5, low - 0.5, 0.5))
+        worst = auc_difference(y, perfect, [4, 3, 2, 1])
+        assert (worst.estimate, worst.low, worst.high) == pytest.approx((1, 1 - np.sqrt(2) * (1 - low), 1))
+        other = auc_difference(y, perfect, [2, 1, 3, 4])
+        assert (other.estimate, other.low, other.high) == pytest.approx((0, low - 1, 1 - low))
+
+    def test_degenerate_rankings(self):
+        """One class, no rows, a class in one block only."""
+        for y in ([1, 1], [0, 0], []):
+            missing = auc_difference(y, np.zeros(len(y)), np.ones(len(y)))
+            np.testing.assert_equal((missing.estimate, missing.low, missing.high), (np.nan, -1.0, 1.0))
+        lone = auc_difference([1, 0, 0, 0], [0.5, 0.4, 0.6, 0.3], [0.5, 0.6, 0.4, 0.3])
+        assert (lone.low, lone.high) == (-1.0, 1.0)
+        together = auc_difference([1, 0, 1, 0], [4, 1, 2, 3], [1, 4, 2, 3], ["d", "d", "d", "d"])
+        assert (together.low, together.high, together.n) == (-1.0, 1.0, 1)
+
+    def test_impossible_input_is_refused(self):
+        """The message names the function: shapes, labels, NaN in either score, levels."""
+        for a, b in (([0.1], [0.1, 0.2]), ([0.1, 0.2], [0.1])):
+            with pytest.raises(DataError, match=r"auc_difference: .* one shape"):
+                auc_difference([0, 1], a, b)
+        for a, b in (([0.1, np.nan], [0.1, 0.2]), ([0.1, 0.2], [np.nan, 0.2])):
+            with pytest.raises(DataError, match=r"auc_difference: .* without NaN"):
+                auc_difference([0, 1], a, b)
+        with pytest.raises(ConfigurationError, match="auc_difference: level"):
+            auc_difference([0, 1], [0.1, 0.2], [0.1, 0.2], level=0.0)
+
+
+@pytest.mark.parametrize("interval_of", [wilson, clopper_pearson])
+def test_one_look_or_all_of_them(interval_of):
+    """An interval says whether its level holds for one look or for all, and keeps saying so in JSON."""
+    once, always = interval_of(3, 10), beta_mixture(3, 10)
+    assert (once.guarantee, always.guarantee) == ("fixed", "anytime")
+    assert formats.from_json(formats.to_json(always), Interval) == always
 
 
 def test_an_interval_prints_as_an_answer():
