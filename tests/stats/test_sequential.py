@@ -95,7 +95,7 @@ class TestBoundedMean:
         """For 0/1 scores log e equals scipy's binomial log-likelihood ratio of q against the end of the band."""
         log_e = log_bounded_mean(40, 25, 0.4, 0.5)
         for sign, edge, part in ((1, 0.5, log_e[:4]), (-1, 0.4, log_e[4:])):
-            q = np.sin(np.arcsin(np.sqrt(edge)) + sign * np.array([0.05, 0.1, 0.2, 0.4]) / 2) ** 2
+            q = np.sin(np.arcsin(np.sqrt(edge)) + sign * np.array([0.025, 0.05, 0.1, 0.2]) / 2) ** 2
             np.testing.assert_allclose(part, binom.logpmf(25, 40, q) - binom.logpmf(25, 40, edge))
 
     @pytest.mark.parametrize("edge", [0.001, 0.03, 0.5, 0.9, 0.999])
@@ -199,7 +199,7 @@ class TestTilts:
         sd = np.sqrt(pi @ wc**2)
         expected = [
             lam / sd * (batch @ wc) - batch.sum() * np.log(pi @ np.exp(lam / sd * wc))
-            for lam in (0.05, 0.1, 0.2, 0.4, -0.05, -0.1, -0.2, -0.4)
+            for lam in (0.025, 0.05, 0.1, 0.2, -0.025, -0.05, -0.1, -0.2)
         ]
         np.testing.assert_allclose(log_tilts(batch, pool, w), expected)
 
@@ -276,7 +276,7 @@ class TestShareTilts:
         """The vectorised form equals the formula of the docstring written out in Python."""
         x, n, pool_x, pool_n = 7, 20, 30, 110
         pi, rho, expected = pool_x / pool_n, n / pool_n, []
-        for h in (0.05, 0.1, 0.2, 0.4, -0.05, -0.1, -0.2, -0.4):
+        for h in (0.025, 0.05, 0.1, 0.2, -0.025, -0.05, -0.1, -0.2):
             q = np.sin(np.arcsin(np.sqrt(pi)) + h / 2) ** 2
             lam = np.log(q / (1 - q)) - np.log(pi / (1 - pi))
             first, second = n * np.log(1 + pi * np.expm1(lam)), pool_x * np.log(1 + rho * np.expm1(lam))
