@@ -165,9 +165,13 @@ class TwoRates(State):
         Raises
         ------
         DataError
-            When a sum lies outside [0, n].
+            When a sum lies outside [0, n], or the counts do not fit the questions.
         """
-        now = np.stack(np.broadcast_arrays(*(np.asarray(v, dtype=float) for v in (s_a, n_a, s_b, n_b))), axis=-1)
+        shape = self.log_m.shape[:-1]
+        try:
+            now = np.stack([np.broadcast_to(np.asarray(v, dtype=float), shape) for v in (s_a, n_a, s_b, n_b)], axis=-1)
+        except ValueError as error:
+            raise DataError(f"TwoRates: expected counts for questions of shape {shape}: {error}") from error
         guess = (self.past[..., ::2] + _PRIOR) / (self.past[..., 1::2] + 2 * _PRIOR)
         a, rows_a, b, rows_b = np.moveaxis(now[..., None, :], -1, 0)
         log_e = log_two_rates(a, rows_a, b, rows_b, guess[..., 0], guess[..., 1], self.tolerance)
@@ -273,7 +277,7 @@ class PairedCapital(State):
         if not len(values):
             return self
         x = values - self.margin
-        total, squares = np.cumsum([self.total, *x]), np.cumsum([self.squares, *(x * x)])
+        total, squares = (np.cumsum(np.concatenate(([s], v))) for s, v in ((self.total, x), (self.squares, x * x)))
         before = np.arange(self.n, self.n + len(x)) + 1.0
         mean = total[:-1] / before
         square = (self.width**2 / 4 + squares[:-1]) / before  # E[x^2] = mean^2 + var, from a prior of width/2
@@ -348,7 +352,7 @@ def gate_alpha(k: int, alpha: float = 0.05) -> float:
     >>> [round(gate_alpha(k), 4) for k in (1, 2, 3)]
     [0.0304, 0.0076, 0.0034]
     """
-    if k < 1 or not 0 < alpha < 1:
+    if not k >= 1 or not 0 < alpha < 1:
         raise ConfigurationError(f"gate_alpha: k={k!r}, alpha={alpha!r}: expected k from 1 and a probability")
     return float(alpha * 6 / (np.pi * k) ** 2)
 
@@ -370,7 +374,8 @@ def log_mcnemar(wins: ArrayLike, losses: ArrayLike, *, one_sided: bool = False) 
     Returns
     -------
     Array
-        wins and losses broadcast; 0 before the first disagreement.
+        wins and losses broadcast; 0 before the first disagreement. For one side never below -log(pi*(l + 1/2)), the
+        first term of the series of e, which stands in where P(rate > 1/2) is too small for a float.
 
     Raises
     ------
@@ -393,15 +398,15 @@ def log_mcnemar(wins: ArrayLike, losses: ArrayLike, *, one_sided: bool = False) 
     if not one_sided:
         return np.asarray(log_e)
     with np.errstate(divide="ignore"):
-        return np.asarray(log_e + np.log(2 * betaincc(0.5 + w, 0.5 + m, 0.5)))
+        log_e += np.log(2 * betaincc(0.5 + w, 0.5 + m, 0.5))
+    return np.asarray(np.maximum(log_e, -np.log(np.pi * (m + 0.5))))
 
 
 def _nearest_null(n_a: Array, n_b: Array, a: Array, b: Array, d: float) -> tuple[Array, Array]:
     """Return the pair of the null that is nearest to the guess in relative entropy, group sizes as weights."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = (n_a * a + n_b * b) / (n_a + n_b)
     if d == 0:
-        middle = np.where(n_a + n_b > 0, mean, 0.5)
+        rows = n_a + n_b
+        middle = np.where(rows > 0, (n_a * a + n_b * b) / np.where(rows > 0, rows, 1.0), 0.5)
         return middle, middle
     side = np.where(a > b, 1.0, -1.0)
     up, down = np.where(side > 0, a, b), np.where(side > 0, b, a)
@@ -410,7 +415,8 @@ def _nearest_null(n_a: Array, n_b: Array, a: Array, b: Array, d: float) -> tuple
     for _ in range(60):
         p = (low + high) / 2
         q = p - d
-        above = n_up * (up - p) / (p * (1 - p)) + n_down * (down - q) / (q * (1 - q)) > 0
+        with np.errstate(invalid="ignore", divide="ignore"):  # a guess inside the null, whose e-value is 1 anyway
+            above = n_up * (up - p) / (p * (1 - p)) + n_down * (down - q) / (q * (1 - q)) > 0
         low, high = np.where(above, p, low), np.where(above, high, p)
     p = (low + high) / 2
     return np.where(side > 0, p, p - d), np.where(side > 0, p - d, p)
@@ -423,4 +429,4 @@ def _log_ratio(s: Array, n: Array, rate: Array, null: Array) -> Array:
 
 def _capital(log_start: float, gains: Array) -> Array:
     """Return the path of log capital after each gain; added one by one, so that splits do not matter."""
-    return np.cumsum([log_start, *np.log1p(gains)])[1:]
+    return np.cumsum(np.concatenate(([log_start], np.log1p(gains))))[1:]

@@ -128,7 +128,7 @@ def log_lifetime(log_m: ArrayLike, log_e: ArrayLike, t: int) -> Array:
     >>> round(float(np.exp(log_lifetime(log_m, np.log(3.0), t=2))), 6)      # (2 + 1/6) * 3
     6.5
     """
-    if t < 1:
+    if not t >= 1:
         raise ConfigurationError(f"log_lifetime: t={t!r}: expected the number of the batch, counted from 1")
     return np.asarray(np.logaddexp(log_m, -np.log(t) - np.log(t + 1)) + evidence_of(log_e))
 
