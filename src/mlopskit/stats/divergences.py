@@ -651,8 +651,9 @@ def _replaced(
     methods = {"asymptotic"} if (filled & ~where).any() else set()
     for index in np.flatnonzero(filled & where):
         position = np.unravel_index(index, p.shape)
-        full = (a + b)[position] > 0
-        answer = better(a[position][full], b[position][full], int(index)) or Answer(p[position], "asymptotic")
+        mine, others = a[position], b[position]
+        full = mine + others > 0
+        answer = better(mine[full], others[full], int(index)) or Answer(p[position], "asymptotic")
         p[position] = answer.p
         methods.add(answer.method)
     return p, " or ".join(sorted(methods))
@@ -666,19 +667,20 @@ def _path_p(a: Floats, b: Floats, _: int) -> Answer | None:
     """
     a, b = (a, b) if a.sum() <= b.sum() else (b, a)
     n, m = a.sum(), b.sum()
-    blocks, i = a + b, np.arange(n + 1)
-    ends = np.cumsum(blocks)
-    reach = np.abs(m * np.cumsum(a) - n * np.cumsum(b)).max()
+    blocks, i = (a + b)[:, None], np.arange(n + 1)
+    ends = np.cumsum(blocks, axis=0)
+    gaps = np.abs(m * i - n * (ends - i))
+    outside = gaps >= np.abs(m * np.cumsum(a) - n * np.cumsum(b)).max()
+    steps, reached = (_binomial(rows, i, n / (n + m)) for rows in (blocks, ends))
     passed = np.zeros(len(i))
-    for block, end in zip(blocks, ends, strict=True):
-        step = _binomial(block, i[: int(min(block, n)) + 1], n / (n + m))
-        passed = np.convolve(passed, step)[: len(i)]
-        passed = np.where(np.abs(m * i - n * (end - i)) >= reach, _binomial(end, i, n / (n + m)), passed)
-    return Answer(float(passed[-1] / _binomial(n + m, i, n / (n + m))[-1]), "exact")
+    for k, size in enumerate(blocks[:, 0].astype(int)):
+        passed = np.convolve(passed, steps[k, : size + 1])[: len(i)]
+        passed = np.where(outside[k], reached[k], passed)
+    return Answer(float(passed[-1] / reached[-1, -1]), "exact")
 
 
-def _binomial(n: float, k: Floats, share: float) -> Floats:
-    inside = np.clip(k, 0, n)
+def _binomial(n: Floats, k: Floats, share: float) -> Floats:
+    inside = np.minimum(k, n)
     log_p = gammaln(n + 1) - gammaln(inside + 1) - gammaln(n - inside + 1)
     log_p += xlogy(inside, share) + xlog1py(n - inside, -share)
     return np.where(k <= n, np.exp(log_p), 0.0)
