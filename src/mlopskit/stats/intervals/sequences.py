@@ -11,12 +11,11 @@ Each state has a fixed size, whatever it has seen.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from attrs import cmp_using, field, frozen
-from scipy.special import betaln, xlog1py, xlogy
+from scipy.special import betaln, expit, log_expit
 
 from mlopskit.errors import ConfigurationError, DataError
 from mlopskit.stats.intervals.base import Array, ArrayLike, Interval, share_interval, within
@@ -28,7 +27,7 @@ N_CANDIDATES = 1_000
 BURN_IN = 100
 """Values that an `AsymptoticSequence` waits for."""
 _BOLDEST = 0.75  # the largest stake, as a share of what could be lost
-_ROWS_AT_ONCE = 256  # rows of a betting sequence that meet all candidates at once
+_ROWS_AT_ONCE = 64  # rows of a betting sequence that meet all candidates at once
 _SAME = cmp_using(eq=np.array_equal)
 
 Side = Literal["both", "lower", "upper"]
@@ -73,24 +72,27 @@ def beta_mixture(s: ArrayLike, n: ArrayLike, alpha: float = 0.05) -> Interval:
     s, n = within("beta_mixture", s, n)
     if not 0 < alpha < 1:
         raise ConfigurationError(f"beta_mixture: alpha={alpha!r}: expected a probability between 0 and 1")
-    limit = betaln(0.5 + s, 0.5 + n - s) - betaln(0.5, 0.5) + np.log(alpha)
-
-    def outside(m: Array) -> Any:
-        return limit - xlogy(s, m) - xlog1py(n - s, -m) >= 0
-
-    mean = s / np.maximum(n, 1)
-    low = np.where(s == 0, 0.0, _bisect(outside, np.zeros_like(mean), mean))
-    high = np.where(s == n, 1.0, _bisect(outside, np.ones_like(mean), mean))
+    ends = _mixture_ends(s, n, betaln(0.5 + s, 0.5 + n - s) - betaln(0.5, 0.5) + np.log(alpha))
+    low, high = np.where(s == 0, 0.0, ends[0]), np.where(s == n, 1.0, ends[1])
     return share_interval(s, n, low, high, 1 - alpha, "beta-mixture", "anytime")
 
 
-def _bisect(outside: Callable[[Array], Any], out: Array, inside: Array) -> Array:
-    """Return the border between a point outside and one inside, on its outer side."""
-    for _ in range(60):
-        middle = (out + inside) / 2
-        beyond = outside(middle)
-        out, inside = np.where(beyond, middle, out), np.where(beyond, inside, middle)
-    return out
+def _mixture_ends(s: Array, n: Array, limit: Array) -> Array:
+    """Return both means where limit - s*log(m) - (n-s)*log(1-m) = 0, from outside, by Newton on the log-odds.
+
+    There the function is convex, so that no step passes its zero; with limit/s and -limit/(n-s) as log-odds it is
+    above 0.
+    """
+    with np.errstate(all="ignore"):  # s = 0 and s = n have no such mean
+        theta = np.stack([limit / s, -limit / (n - s)])
+        for _ in range(100):
+            height = limit - s * theta - n * log_expit(-theta)
+            moved = theta - height / (n * expit(theta) - s)
+            on = (height > 0) & np.isfinite(moved) & (moved != theta)
+            if not on.any():
+                break
+            theta = np.where(on, moved, theta)
+        return np.asarray(expit(theta))
 
 
 @frozen
@@ -136,6 +138,8 @@ class _Bounded(_Sequence):
                 f"{type(self).__name__}: expected values of shape (n,) in [{self.lower:g}, {self.upper:g}]; "
                 f"got shape {x.shape} or one outside (or NaN)"
             )
+        if self.lower == 0 and self.upper == 1:
+            return x
         return np.asarray((x - self.lower) / (self.upper - self.lower))
 
     def _interval(self, mean: float, low: float, high: float, n: int, method: str) -> Interval:
@@ -409,11 +413,10 @@ class BettingSequence(_Bounded):
         variance = np.maximum((0.5 + squares[:-1]) / rows - centre**2, 1e-4)
         stake = np.sqrt(2 * self._log_risk / (variance * rows * np.log1p(rows)))[:, None]
         m = np.arange(N_CANDIDATES + 1) / N_CANDIDATES
-        with np.errstate(divide="ignore"):
-            up, down = np.minimum(stake, _BOLDEST / m), np.minimum(stake, _BOLDEST / (1 - m))
         gain = x[:, None] - m
-        above = np.cumsum(np.vstack([self.log_above, np.log1p(up * gain)]), axis=0)[-1]
-        below = np.cumsum(np.vstack([self.log_below, np.log1p(-down * gain)]), axis=0)[-1]
+        with np.errstate(divide="ignore"):
+            above = _grown(self.log_above, np.minimum(stake, _BOLDEST / m), gain)
+            below = _grown(self.log_below, np.minimum(stake, _BOLDEST / (1 - m)), -gain)
         return self._next(
             n=self.n + len(x),
             total=float(total[-1]),
@@ -431,3 +434,12 @@ class BettingSequence(_Bounded):
         high = N_CANDIDATES + 1 - int(np.argmin(below[::-1]))
         mean = min(self.total / self.n, 1.0)
         return self._interval(mean, low / N_CANDIDATES, high / N_CANDIDATES, self.n, "betting")
+
+
+def _grown(log_capital: Array, stakes: Array, gains: Array) -> Array:
+    """Return log capitals after bets, one per row; added up one by one, so that portions do not matter."""
+    steps = np.empty((len(gains) + 1, len(log_capital)))
+    steps[0] = log_capital
+    np.multiply(stakes, gains, out=steps[1:])
+    np.log1p(steps[1:], out=steps[1:])
+    return np.array(np.cumsum(steps, axis=0, out=steps)[-1])  # a copy: a view would keep all rows
