@@ -5,7 +5,8 @@ python benchmarks/stats.py
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -77,9 +78,7 @@ def two_roots(s: float, n: int, alpha: float = 0.05) -> tuple[float, float]:
 
 
 def sequences(x: Array) -> list[tuple[str, Call, str, Call]]:
-    bernstein, asymptotic, betting = (
-        state.update(x) for state in (EmpiricalBernstein(), AsymptoticSequence(), BettingSequence())
-    )
+    bernstein, asymptotic, betting = EmpiricalBernstein().update(x), AsymptoticSequence().update(x), BettingSequence()
     s, q = float(x.sum()), float(x @ x)
     rows: list[tuple[str, Call, str, Call]] = [
         (f"EmpiricalBernstein.update, {ROWS:,} rows", lambda: bernstein.update(x), "x.sum()", x.sum),
@@ -88,11 +87,8 @@ def sequences(x: Array) -> list[tuple[str, Call, str, Call]]:
         (f"AsymptoticSequence.update, {ROWS:,} rows", lambda: asymptotic.update(x), "x.var()", x.var),
     ]
     for n in (20, 200):
-        bets = np.full((2 * n, 1_001), 0.1)
-        rows.append(
-            (f"BettingSequence.update, {n} rows", lambda v=x[:n]: betting.update(v), "np.log1p of all bets",
-             lambda b=bets: np.log1p(b))  # type: ignore[misc]
-        )  # fmt: skip
+        bets = partial(np.log1p, np.full((2 * n, 1_001), 0.1))
+        rows.append((f"BettingSequence.update, {n} rows", partial(betting.update, x[:n]), "np.log1p of all bets", bets))
     rows.append(("beta_mixture", lambda: beta_mixture(s, ROWS), "brentq, twice", lambda: two_roots(s, ROWS)))
     return rows
 
@@ -100,23 +96,27 @@ def sequences(x: Array) -> list[tuple[str, Call, str, Call]]:
 def bootstraps(rng: np.random.Generator) -> list[tuple[str, Call, str, Call]]:
     rows: list[tuple[str, Call, str, Call]] = []
     for n in (30, 365, 5_000):
-        x, length = rng.normal(size=n), int(np.ceil(n ** (1 / 3)))
+        x = rng.normal(size=n)
+        barest = partial(mean_by_cumulative_sums, x, int(np.ceil(n ** (1 / 3))))
         rows.append(
-            (f"block_bootstrap, mean of {n:,}", lambda x=x: block_bootstrap(x), "cumulative sums, one gather",
-             lambda x=x, length=length: mean_by_cumulative_sums(x, length))  # type: ignore[misc]
-        )  # fmt: skip
+            (f"block_bootstrap, mean of {n:,}", partial(block_bootstrap, x), "cumulative sums, one gather", barest)
+        )
     for n in (30, 365):
         x = rng.normal(size=n)
+        barest = partial(median_of_rows, x)
         rows.append(
-            (f"block_bootstrap, median of {n:,}", lambda x=x: block_bootstrap(x, "median"), "gather and np.median",
-             lambda x=x: median_of_rows(x))  # type: ignore[misc]
-        )  # fmt: skip
+            (f"block_bootstrap, median of {n:,}", partial(block_bootstrap, x, "median"), "gather and np.median", barest)
+        )
     return rows
 
 
 def frame(rng: np.random.Generator, n: int) -> pd.DataFrame:
     data: dict[str, object] = {f"x{i}": rng.normal(size=n) for i in range(NUMBERS)}
     return pd.DataFrame(data | {f"c{i}": rng.choice(list("abcd"), n) for i in range(TEXTS)})
+
+
+def feed(drift: mk.DriftDetector, coming: Iterator[mk.Profile]) -> None:
+    drift.update(next(coming))
 
 
 def drifts(rng: np.random.Generator) -> list[tuple[str, Call, str, Call]]:
@@ -126,13 +126,15 @@ def drifts(rng: np.random.Generator) -> list[tuple[str, Call, str, Call]]:
     rows: list[tuple[str, Call, str, Call]] = []
     for interactions in (False, True):
         drift = mk.DriftDetector(interactions=interactions).fit(stored)
-        coming = itertools.cycle(fresh)
         scores = rng.normal(size=(SINGLES + interactions * NUMBERS * (NUMBERS - 1) // 2, STORED))
         rows.append(
-            (f"drift.update, {STORED} batches, interactions={interactions}",
-             lambda drift=drift, coming=coming: drift.update(next(coming)),
-             f"np.sort of {len(scores)} x {STORED}", lambda scores=scores: np.sort(scores, axis=1))
-        )  # type: ignore[misc]  # fmt: skip
+            (
+                f"drift.update, {STORED} batches, interactions={interactions}",
+                partial(feed, drift, itertools.cycle(fresh)),
+                f"np.sort of {len(scores)} x {STORED}",
+                partial(np.sort, scores, axis=1),
+            )
+        )
     return rows
 
 

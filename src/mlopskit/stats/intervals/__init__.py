@@ -1,9 +1,11 @@
 """Intervals: how far an estimate may lie from the truth, from counts or arrays, each with the paper it comes from.
 
-- shares: `clopper_pearson` (exact at a fixed n), `wilson` (close on average), `beta_mixture` (valid at every n);
+- shares: `clopper_pearson` (exact at a fixed n), `wilson` (close on average), and of two groups `newcombe_wilson`
+  (difference) and `katz` (ratio);
 - means: `mean_t` (independent values), `upper_mean_bound` (a series of batches with autocorrelation),
-  `block_bootstrap` (any statistic of a series);
-- ranking: `auc_clustered` (area under the ROC curve, rows independent or in blocks).
+  `block_bootstrap` (any statistic of a series), `cluster_bootstrap` (any score of rows in blocks);
+- ranking: `auc_clustered` (area under the ROC curve, rows independent or in blocks), `auc_difference` (of two models);
+- at every n at once: `beta_mixture`, `EmpiricalBernstein`, `BettingSequence`, `AsymptoticSequence`.
 
 What a formula cannot say is decided before it: without data the interval is everything that is possible and the
 estimate NaN; a share of 0 or 1 has that end of its interval at 0 or 1; values without spread give an interval of
