@@ -266,6 +266,16 @@ class TestHyperLogLog:
         with pytest.raises(DataError, match="registers"):
             HyperLogLog(registers)
 
+    @pytest.mark.parametrize("values", [[1.5, 2.5], [1, 2, 3], ["a", "b"], [True]])
+    def test_values_that_are_not_hashed_are_refused(self, values):
+        """Floats, integers, text and booleans would all share a register: an error instead of one distinct value."""
+        with pytest.raises(DataError, match="uint64 hashes"):
+            HyperLogLog.of(np.array(values))
+
+    def test_no_hashes_are_no_values(self):
+        """An empty list has no dtype and is the empty sketch."""
+        assert HyperLogLog.of([]) == HyperLogLog()
+
     def test_adds_to_its_like_only(self):
         """A number is no sketch."""
         with pytest.raises(TypeError):
@@ -311,12 +321,54 @@ class TestHeavyHitters:
         one = HeavyHitters.of({"a": 3, 7: 2, 0.5: 1, True: 4}, 3)
         assert formats.from_json(formats.to_json(one), HeavyHitters) == one
 
+    @given(batches, batches, batches, st.integers(1, 9))
+    def test_grouping_changes_nothing_while_there_is_room(self, a, b, c, capacity):
+        """(a + b) + c = a + (b + c) to the last count if that is exact; else n and the bound n/(k+1) still agree."""
+        x, y, z = (HeavyHitters.of(sum(map(Counter, parts), Counter()), capacity) for parts in (a, b, c))
+        left, right = (x + y) + z, x + (y + z)
+        assert left.n == right.n
+        assert (left == right) or not (left.exact and right.exact)
+        assert max(left.error, right.error) * (capacity + 1) <= left.n
+
+    @pytest.mark.parametrize("level", [np.str_("x"), np.int64(3), np.float64(0.5), np.float64(-0.0), np.True_])
+    def test_levels_of_numpy_are_levels_of_python(self, level):
+        """A sketch adds up with itself read back from JSON: one level, both counts."""
+        one = HeavyHitters.of({level: 5}, 3)
+        both = one + formats.from_json(formats.to_json(one), HeavyHitters)
+        assert [n for _, n in both.counts] == [10]
+        assert both == HeavyHitters.of({level.item(): 10}, 3)
+
+    @pytest.mark.parametrize("level", [None, np.nan, (1, 2), np.datetime64("2020-01-01"), b"x"])
+    def test_levels_that_are_none_of_these_are_refused(self, level):
+        """None, NaN, tuples, time stamps and bytes, also where they would find no room."""
+        with pytest.raises(DataError, match="expected text"):
+            HeavyHitters.of({"a": 5, level: 1}, 1)
+
+    @pytest.mark.parametrize(
+        ("counts", "n", "error"),
+        [
+            ((("a", 4), ("a", 4)), 9, 0),
+            ((("a", 4), ("b", 3), ("c", 3)), 10, 0),
+            ((("a", -4),), 4, 0),
+            ((("a", 0),), 4, 0),
+            ((("a", 4),), 3, 0),
+            ((("a", 4),), 6, 1),
+            ((("a", 4),), 9, -1),
+        ],
+    )
+    def test_counts_that_no_stream_gives_are_refused(self, counts, n, error):
+        """A level twice, too many levels, no or negative counts, more counts than values, an error above n/(k+1)."""
+        with pytest.raises(DataError, match="no stream"):
+            HeavyHitters(2, counts, n, error)
+
     def test_what_makes_no_sense_is_refused(self):
         """No room, a negative count, sketches of different size, something else."""
         with pytest.raises(ConfigurationError, match="capacity"):
             HeavyHitters(0)
         with pytest.raises(DataError, match="at least 0"):
             HeavyHitters.of({"a": -1}, 3)
+        with pytest.raises(DataError, match="whole counts"):
+            HeavyHitters.of({"a": 1.5}, 3)
         with pytest.raises(DataError, match="capacity 3 and 4"):
             HeavyHitters(3) + HeavyHitters(4)
         with pytest.raises(TypeError):

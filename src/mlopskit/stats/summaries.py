@@ -7,6 +7,7 @@ room for all. Means and sums of squares add to rounding. Beyond its room a sketc
 from __future__ import annotations
 
 from collections.abc import Mapping
+from heapq import nlargest
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -162,7 +163,8 @@ def mix64(values: UInts) -> UInts:
     """Return a well-mixed 64-bit hash of each 64-bit value, the same on every machine: the finalizer of SplitMix64.
 
     A bijection, so that different values have different hashes. Floats go in as `(x + 0.0).view(np.uint64)`, so that
-    the two zeros are one; for text, hash each *distinct* level with a stable hash of its UTF-8 bytes, such as
+    the two zeros are one; integers as `x.astype(np.int64).view(np.uint64)`, which is not the hash of an equal float: turn
+    a column into one kind first. For text, hash each *distinct* level with a stable hash of its UTF-8 bytes, such as
     `hashlib.blake2b(..., digest_size=8)`.
 
     References
@@ -232,8 +234,17 @@ class HyperLogLog:
 
     @classmethod
     def of(cls, hashes: UInts) -> HyperLogLog:
-        """Return the sketch of values, given well-mixed 64-bit hashes of them (`mix64`), shape (n,)."""
-        h = np.asarray(hashes, dtype=np.uint64)
+        """Return the sketch of values, given well-mixed 64-bit hashes of them (`mix64`), shape (n,).
+
+        Raises
+        ------
+        DataError
+            When these are no uint64: values that are not hashed have no distinct count.
+        """
+        h = np.asarray(hashes)
+        if h.dtype != np.uint64 and h.size:
+            raise DataError(f"HyperLogLog: expected uint64 hashes of the values (see mix64); got dtype {h.dtype}")
+        h = h.astype(np.uint64, copy=False)
         group = (h >> np.uint64(_BITS)).astype(np.intp)
         rest = (h & np.uint64((1 << _BITS) - 1)).astype(np.float64)  # 52 bits: exact as floats
         rank = (_BITS + 1 - np.frexp(rest)[1]).astype(np.uint8)
@@ -304,6 +315,8 @@ class HeavyHitters:
     ------
     ConfigurationError
         When the capacity is below 1.
+    DataError
+        When no stream gives these counts: more levels than the capacity, a level twice, or more counted than n allows.
 
     References
     ----------
@@ -324,6 +337,14 @@ class HeavyHitters:
     def __attrs_post_init__(self) -> None:
         if self.capacity < 1:
             raise ConfigurationError(f"HeavyHitters: capacity={self.capacity!r}: expected at least 1")
+        kept = sum(count for _, count in self.counts)
+        distinct = len({(type(level), level) for level, _ in self.counts})
+        possible = len(self.counts) == distinct <= self.capacity and all(count > 0 for _, count in self.counts)
+        if not possible or self.error < 0 or kept + self.error * (self.capacity + 1) > self.n:
+            raise DataError(
+                f"HeavyHitters: no stream of n={self.n} values leaves these {len(self.counts)} counts, which add up to "
+                f"{kept}, with error={self.error} and capacity={self.capacity}"
+            )
 
     @classmethod
     def of(cls, counts: Mapping[Any, int], capacity: int) -> HeavyHitters:
@@ -332,20 +353,22 @@ class HeavyHitters:
         Raises
         ------
         DataError
-            When a count is negative.
+            When a count is negative or not whole, or a level is None, NaN or anything else: missing values are counted
+            apart.
         """
-        found = [(level, int(n)) for level, n in counts.items() if n]
-        if any(n < 0 for _, n in found):
-            raise DataError("HeavyHitters: expected counts of at least 0")
-        return cls._kept(found, capacity, sum(n for _, n in found), 0)
+        whole = [int(n) for n in counts.values()]
+        if whole != list(counts.values()) or min(whole, default=0) < 0:
+            raise DataError("HeavyHitters: expected whole counts of at least 0")
+        found = [(_plain_level(level), n) for level, n in zip(counts, whole, strict=True) if n]
+        return cls._kept(found, capacity, sum(whole), 0)
 
     @classmethod
-    def _kept(cls, counts: list[tuple[Any, int]], capacity: int, n: int, error: int) -> HeavyHitters:
+    def _kept(cls, counts: list[tuple[Level, int]], capacity: int, n: int, error: int) -> HeavyHitters:
         """Keep what stays above the largest count that finds no room; that count is what everything loses."""
-        ordered = sorted(counts, key=lambda item: (-item[1], type(item[0]).__name__, str(item[0])))
-        loss = ordered[capacity][1] if len(ordered) > capacity else 0
-        kept = tuple((level, count - loss) for level, count in ordered[:capacity] if count > loss)
-        return cls(capacity, kept, n, error + loss)
+        loss = nlargest(capacity + 1, (count for _, count in counts))[-1] if len(counts) > capacity > 0 else 0
+        kept = [(level, count - loss) for level, count in counts if count > loss]
+        kept.sort(key=lambda item: (-item[1], type(item[0]).__name__, str(item[0])))
+        return cls(capacity, tuple(kept), n, error + loss)
 
     def __add__(self, other: HeavyHitters) -> HeavyHitters:
         if not isinstance(other, HeavyHitters):
@@ -363,3 +386,14 @@ class HeavyHitters:
     def exact(self) -> bool:
         """Whether every level that was seen is counted exactly."""
         return self.error == 0
+
+
+def _plain_level(level: Any) -> Level:
+    """Return a level as JSON brings it back: numpy scalars as Python's, zero without a sign."""
+    level = level.item() if isinstance(level, np.generic) else level
+    level = level + 0.0 if isinstance(level, float) else level
+    if not isinstance(level, (str, int, float)) or level != level:
+        raise DataError(
+            f"HeavyHitters: level {level!r}: expected text, a number or a boolean; count missing rows apart"
+        )
+    return level
