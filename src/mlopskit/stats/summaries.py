@@ -163,9 +163,9 @@ def mix64(values: UInts) -> UInts:
     """Return a well-mixed 64-bit hash of each 64-bit value, the same on every machine: the finalizer of SplitMix64.
 
     A bijection, so that different values have different hashes. Floats go in as `(x + 0.0).view(np.uint64)`, so that
-    the two zeros are one; integers as `x.astype(np.int64).view(np.uint64)`, which is not the hash of an equal float: turn
-    a column into one kind first. For text, hash each *distinct* level with a stable hash of its UTF-8 bytes, such as
-    `hashlib.blake2b(..., digest_size=8)`.
+    the two zeros are one; integers as `x.astype(np.int64).view(np.uint64)`, which is not the hash of an equal float:
+    turn a column into one kind first. For text, hash each *distinct* level with a stable hash of its UTF-8 bytes, such
+    as `hashlib.blake2b(..., digest_size=8)`.
 
     References
     ----------
