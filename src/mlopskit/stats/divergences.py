@@ -194,7 +194,7 @@ def cramer_von_mises_counts(reference: ArrayLike, batch: ArrayLike) -> Divergenc
     a, b = _tables("cramer_von_mises_counts", reference, batch)
     square = _mean_square_gap(a, b)
 
-    def dealt(a: Floats, b: Floats, _: int) -> Answer | None:
+    def dealt(a: Floats, b: Floats, _: int) -> _Answer | None:
         return _enumerated_p(a, b, _mean_square_gap)
 
     p = _replaced(_three_cumulants_p(a, b, square), a, b, np.True_, dealt)
@@ -345,7 +345,7 @@ def chi_square_counts(reference: ArrayLike, batch: ArrayLike, *, seed: int = 0) 
         least = (np.minimum(n, m) * np.where(t > 0, t, np.inf) / (n + m)).min(axis=-1, initial=np.inf)
     statistic = terms.sum(axis=-1)
 
-    def dealt(a: Floats, b: Floats, index: int) -> Answer | None:
+    def dealt(a: Floats, b: Floats, index: int) -> _Answer | None:
         exact = _enumerated_p(a, b, _surprise)
         return exact or (_drawn_p(a, b, _surprise, (seed, index)) if least.flat[index] < MIN_EXPECTED else None)
 
@@ -558,7 +558,7 @@ def hellinger_samples(reference: ArrayLike, batch: ArrayLike, *, edges: ArrayLik
     return hellinger_counts(*_binned("hellinger_samples", reference, batch, edges))
 
 
-class Answer(NamedTuple):
+class _Answer(NamedTuple):
     """One p and where it comes from."""
 
     p: float
@@ -643,7 +643,7 @@ def _three_cumulants_p(a: Floats, b: Floats, square: Floats) -> Floats:
 
 
 def _replaced(
-    p: Floats, a: Floats, b: Floats, where: NDArray[np.bool_] | np.bool_, better: Callable[..., Answer | None]
+    p: Floats, a: Floats, b: Floats, where: NDArray[np.bool_] | np.bool_, better: Callable[..., _Answer | None]
 ) -> tuple[Floats, str]:
     """Replace asymptotic p-values, table by table, where there is a better one; say which kinds there are."""
     p = np.array(p, dtype=np.float64)
@@ -653,13 +653,13 @@ def _replaced(
         position = np.unravel_index(index, p.shape)
         mine, others = a[position], b[position]
         full = mine + others > 0
-        answer = better(mine[full], others[full], int(index)) or Answer(p[position], "asymptotic")
+        answer = better(mine[full], others[full], int(index)) or _Answer(p[position], "asymptotic")
         p[position] = answer.p
         methods.add(answer.method)
     return p, " or ".join(sorted(methods))
 
 
-def _path_p(a: Floats, b: Floats, _: int) -> Answer | None:
+def _path_p(a: Floats, b: Floats, _: int) -> _Answer | None:
     """Return the share of paths that reach the observed gap at the end of a block of ties.
 
     A path is how many of the rows so far belong to the smaller side; steps are binomial at that side's share, which
@@ -676,7 +676,7 @@ def _path_p(a: Floats, b: Floats, _: int) -> Answer | None:
     for k, size in enumerate(blocks[:, 0].astype(int)):
         passed = np.convolve(passed, steps[k, : size + 1])[: len(i)]
         passed = np.where(outside[k], reached[k], passed)
-    return Answer(float(passed[-1] / reached[-1, -1]), "exact")
+    return _Answer(float(passed[-1] / reached[-1, -1]), "exact")
 
 
 def _binomial(n: Floats, k: Floats, share: float) -> Floats:
@@ -686,7 +686,7 @@ def _binomial(n: Floats, k: Floats, share: float) -> Floats:
     return np.where(k <= n, np.exp(log_p), 0.0)
 
 
-def _enumerated_p(a: Floats, b: Floats, statistic: Statistic) -> Answer | None:
+def _enumerated_p(a: Floats, b: Floats, statistic: Statistic) -> _Answer | None:
     """Return the chance, given the margins, of tables at least as extreme; None where there are too many."""
     a, b = (a, b) if a.sum() <= b.sum() else (b, a)
     totals, n = a + b, int(a.sum())
@@ -696,7 +696,7 @@ def _enumerated_p(a: Floats, b: Floats, statistic: Statistic) -> Answer | None:
     surprise = _surprise(tables, totals - tables)
     chance = np.exp(surprise.min() - surprise)
     extreme = _at_least(statistic(tables, totals - tables), statistic(a, b))
-    return Answer(float(chance[extreme].sum() / chance.sum()), "exact")
+    return _Answer(float(chance[extreme].sum() / chance.sum()), "exact")
 
 
 def _at_least(values: Floats, observed: Floats) -> NDArray[np.bool_]:
@@ -733,7 +733,7 @@ def _all_tables(totals: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     return tables
 
 
-def _drawn_p(a: Floats, b: Floats, statistic: Statistic, key: tuple[int, int]) -> Answer | None:
+def _drawn_p(a: Floats, b: Floats, statistic: Statistic, key: tuple[int, int]) -> _Answer | None:
     """Return the rank of the observed table among itself and seeded draws with its margins."""
     totals, n = (a + b).astype(np.int64), int(min(a.sum(), b.sum()))
     if totals.sum() >= 1_000_000_000:  # where numpy's sampler ends
@@ -744,7 +744,7 @@ def _drawn_p(a: Floats, b: Floats, statistic: Statistic, key: tuple[int, int]) -
         tables = rng.multivariate_hypergeometric(totals, n, size=min(at_once, N_DRAWS - done))
         mine, others = tables.astype(np.float64), (totals - tables).astype(np.float64)
         extreme += int(_at_least(statistic(mine, others), observed).sum())
-    return Answer((1 + extreme) / (1 + N_DRAWS), "monte carlo")
+    return _Answer((1 + extreme) / (1 + N_DRAWS), "monte carlo")
 
 
 def _tally(name: str, reference: ArrayLike, batch: ArrayLike) -> tuple[NDArray[Any], tuple[Ints, Ints]]:
