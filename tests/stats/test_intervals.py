@@ -608,7 +608,7 @@ class TestAucDifference:
             assert (interval.estimate, interval.low, interval.high) == (0, 0, 0)
 
     def test_perfect_rankings_are_not_certain(self):
-        """An area of 1 against .5, 0 or another 1: all rows agree, yet the ends are those of the two areas."""
+        """An area of 1 against .5, 0 or another order's 1: the rows agree, yet the ends are those of the two areas."""
         y, perfect = [0, 0, 1, 1], [1, 2, 3, 4]
         low = auc_clustered(y, perfect).low
         assert low == pytest.approx(binomtest(2, 2).proportion_ci(0.95, "exact").low)
@@ -616,6 +616,8 @@ class TestAucDifference:
         assert (half.estimate, half.low, half.high) == pytest.approx((0.5, low - 0.5, 0.5))
         worst = auc_difference(y, perfect, [4, 3, 2, 1])
         assert (worst.estimate, worst.low, worst.high) == pytest.approx((1, 1 - np.sqrt(2) * (1 - low), 1))
+        same = auc_difference(y, perfect, [1, 2, 3, 5])
+        assert (same.estimate, same.low, same.high) == (0, 0, 0)
         other = auc_difference(y, perfect, [2, 1, 3, 4])
         assert (other.estimate, other.low, other.high) == pytest.approx((0, low - 1, 1 - low))
 
