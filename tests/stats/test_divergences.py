@@ -547,6 +547,13 @@ class TestDegenerate:
         assert found.value == 0
         assert found.p_value in (None, 1)
 
+    def test_one_row_against_many_distinct_ones(self):
+        """A batch of one row: exact against 999 others, a limit law against 20,000."""
+        for n, method in ((999, "exact"), (20_000, "asymptotic")):
+            found = cramer_von_mises_samples(np.arange(n), [n])
+            assert found.method == kolmogorov_smirnov_samples(np.arange(n), [n]).method == method
+            assert found.p_value == pytest.approx(2 / (n + 1)) or method == "asymptotic"
+
     @pytest.mark.parametrize("divergence", TESTED)
     def test_p_is_never_zero(self, divergence):
         """A p too small for a float is given as 1e-300, which is valid."""
