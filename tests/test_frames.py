@@ -330,3 +330,9 @@ def test_a_shallow_frame_shields_the_original():
         assert list(frame["a"]) == [1, 2]
     untouched = pl.DataFrame({"a": [1]})
     assert frames.shallow(untouched) is untouched
+
+
+def test_dates_beside_moments_with_a_zone_are_no_datetimes():
+    """A column of a date and a zoned moment has no one time line: it is of kind other, not an error."""
+    column = frames.column(pd.Series([dt.date(2000, 1, 1), pd.Timestamp("2000-01-01", tz="UTC")], dtype=object))
+    assert column.kind == "other"

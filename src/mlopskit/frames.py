@@ -219,7 +219,7 @@ def _time_column(
             stamps = pd.DatetimeIndex(index).as_unit("ns")
         else:
             stamps = pd.TimedeltaIndex(series).as_unit("ns")  # type: ignore[assignment]
-    except (pd.errors.OutOfBoundsDatetime, pd.errors.OutOfBoundsTimedelta, OverflowError):
+    except (ValueError, OverflowError):  # beyond the range of nanoseconds, or dates beside moments with a zone
         return Column(name, "other", np.asarray(series.astype(object), dtype=object), null)
     return Column(name, kind, np.asarray(stamps.asi8, dtype=np.int64), null, zone=zone)
 

@@ -56,7 +56,8 @@ class State:
     configuration: str = field(default="", kw_only=True, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        own = _hash(*((name, *_plain(getattr(self, name))) for name in _dials(type(self))))  # type: ignore[arg-type]
+        cls: Any = type(self)
+        own = _hash(*((name, *_plain(getattr(self, name))) for name in _dials(cls)))
         if self.configuration not in ("", own):
             raise StateMismatch(
                 f"{type(self).__name__}: the dials were turned after data were seen, which voids the guarantee; "
@@ -66,19 +67,20 @@ class State:
 
     def _next(self, **changes: Any) -> Self:
         """Return the state with these fields changed: no dials, and known to be right, so nothing is checked."""
-        state = object.__new__(type(self))
-        for name in _names(type(self)):
+        cls: Any = type(self)
+        state: Self = object.__new__(cls)
+        for name in _names(cls):
             object.__setattr__(state, name, changes[name] if name in changes else getattr(self, name))
         return state
 
 
 @cache
-def _names(cls: type[State]) -> tuple[str, ...]:
+def _names(cls: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls))
 
 
 @cache
-def _dials(cls: type[State]) -> tuple[str, ...]:
+def _dials(cls: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls) if f.metadata.get("dial"))
 
 

@@ -106,7 +106,7 @@ def log_bounded_mean(n: ArrayLike, s: ArrayLike, low: ArrayLike, high: ArrayLike
     Returns
     -------
     Array
-        Shape (..., 8): high shifted up by h = .025, .05, .1, .2 on Cohen's scale 2*asin(sqrt(p)), then low shifted down.
+        Shape (..., 8): high shifted up by h = .025, .05, .1, .2 on Cohen's scale 2*asin(sqrt(p)), then low down.
 
     Raises
     ------
