@@ -579,9 +579,10 @@ class TestPairedCapital:
             PairedCapital(margin=0.0).update_blocks(d, np.zeros(np.shape(d)))
 
     def test_a_block_for_each_row(self):
-        """Fewer or more keys than rows are refused."""
-        with pytest.raises(DataError, match="one block for each"):
-            PairedCapital(margin=0.0).update_blocks([0.1, 0.2], ["a"])
+        """Fewer keys than rows are refused, and rows of no day: they are not a day of their own."""
+        for keys in (["a"], [1.0, np.nan], np.array(["2024-05-01", "NaT"], "M8[D]"), np.array(["a", np.nan], object)):
+            with pytest.raises(DataError, match="one block for each"):
+                PairedCapital(margin=0.0).update_blocks([0.1, 0.2], keys)
 
     @pytest.mark.parametrize(
         "dials",
@@ -661,8 +662,8 @@ class TestMcNemar:
         """Two sides: wins and losses may be swapped. One side: a win more never lowers it, a loss more does."""
         assert log_mcnemar(w, m) == pytest.approx(float(log_mcnemar(m, w)), abs=1e-6)
         one = log_mcnemar(w, m, one_sided=True)
-        assert log_mcnemar(w + 1, m, one_sided=True) >= one - 1e-6
-        assert log_mcnemar(w, m + 1, one_sided=True) <= one + 1e-6
+        assert log_mcnemar(w + 1, m, one_sided=True) >= one - 1e-3
+        assert log_mcnemar(w, m + 1, one_sided=True) <= one + 1e-3
 
     @given(st.integers(0, 3000), st.integers(0, 3000))
     def test_one_side_is_two_sides_times_the_posterior(self, w, m):
@@ -672,17 +673,19 @@ class TestMcNemar:
         if log_chance > -600:
             assert one == pytest.approx(two + np.log(2) + log_chance, abs=1e-6)
 
-    @pytest.mark.parametrize(("wins", "losses"), [(0, 1000), (0, 5000), (100, 2000), (2000, 7000), (0, 100_000)])
+    @pytest.mark.parametrize(
+        ("wins", "losses"),
+        [(0, 1000), (0, 5000), (100, 2000), (541, 2459), (2000, 7000), (44_247, 55_753), (481_791, 518_209)],
+    )
     def test_hopeless_losses_stay_finite(self, wins, losses):
-        """Where P(rate > 1/2) is 0 as a float, the first term of the series of e stands in: at most 3 times too small.
+        """Where P(rate > 1/2) is 0 as a float the evidence is still right to .1%: the whole series gives the same.
 
         e = sum over k of prod_{j<k} (n + 1 + j)/(2(l + 3/2 + j)) / (pi (l + 1/2)), all terms positive (DLMF 8.17.8).
         """
-        n, k = wins + losses, np.arange(20_000)
+        n, k = wins + losses, np.arange(100_000)
         terms = np.cumprod(np.concatenate([[1.0], (n + 1 + k) / (losses + 1.5 + k) / 2]))
-        exact = np.log(terms.sum() / (np.pi * (losses + 0.5)))
-        one = float(log_mcnemar(wins, losses, one_sided=True))
-        assert exact - 1.1 <= one <= exact + 1e-6
+        series = np.log(terms.sum() / (np.pi * (losses + 0.5)))
+        assert log_mcnemar(wins, losses, one_sided=True) == pytest.approx(series, abs=1e-3)
 
     def test_no_disagreement_is_no_evidence(self):
         """0 wins and 0 losses: log e = 0 exactly; shapes broadcast, empty ones stay."""

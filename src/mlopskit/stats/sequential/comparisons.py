@@ -23,6 +23,7 @@ from mlopskit.stats.state import State, dial
 DECAYS = (1.0, 0.7)
 """What `TwoRates` keeps of the past's counts per batch: all of it for a lasting gap, the recent for a new one."""
 _PRIOR = 0.18  # successes and failures that a rate starts from: Turner, Ly and Gruenwald's choice
+_TINY = 1e-290  # probabilities below lose digits
 _SAME = cmp_using(eq=np.array_equal)
 
 
@@ -307,13 +308,14 @@ class PairedCapital(State):
         Raises
         ------
         DataError
-            When shapes differ or a difference lies outside.
+            When shapes differ, a row has no block (NaN) or a difference lies outside.
         """
         values, codes = np.asarray(d, dtype=float), np.asarray(block)
-        if values.ndim != 1 or codes.shape != values.shape or not (np.abs(values) <= self.width).all():
+        known = values.ndim == 1 and codes.shape == values.shape and (codes == codes).all()  # NaN and NaT are no block
+        if not known or not (np.abs(values) <= self.width).all():
             raise DataError(
                 f"PairedCapital: expected differences in [-{self.width:g}, {self.width:g}] and one block for each; "
-                f"got shapes {values.shape} and {codes.shape}, or a difference outside (or NaN)"
+                f"got shapes {values.shape} and {codes.shape}, a block that is NaN, or a difference outside (or NaN)"
             )
         _, first, at = np.unique(codes, return_index=True, return_inverse=True)
         means = np.bincount(at, weights=values) / np.maximum(np.bincount(at), 1)
@@ -374,8 +376,8 @@ def log_mcnemar(wins: ArrayLike, losses: ArrayLike, *, one_sided: bool = False) 
     Returns
     -------
     Array
-        wins and losses broadcast; 0 before the first disagreement. For one side never below -log(pi*(l + 1/2)), the
-        first term of the series of e, which stands in where P(rate > 1/2) is too small for a float.
+        wins and losses broadcast; 0 before the first disagreement. Where P(rate > 1/2) is too small for a float, the
+        first step of its continued fraction (DLMF 8.17.8, 15.7.1) gives e = (2l + 3)/(pi*(l + 1/2)*(l - w + 2)) to .1%.
 
     Raises
     ------
@@ -397,9 +399,10 @@ def log_mcnemar(wins: ArrayLike, losses: ArrayLike, *, one_sided: bool = False) 
     log_e = betaln(0.5 + w, 0.5 + m) - betaln(0.5, 0.5) + (w + m) * np.log(2)
     if not one_sided:
         return np.asarray(log_e)
-    with np.errstate(divide="ignore"):
-        log_e += np.log(2 * betaincc(0.5 + w, 0.5 + m, 0.5))
-    return np.asarray(np.maximum(log_e, -np.log(np.pi * (m + 0.5))))
+    chance = betaincc(0.5 + w, 0.5 + m, 0.5)
+    exact = log_e + np.log(2 * np.maximum(chance, _TINY))
+    fraction = np.log((2 * m + 3) / (np.pi * (m + 0.5) * np.maximum(m - w + 2, 1)))
+    return np.asarray(np.where(chance > _TINY, exact, fraction))
 
 
 def _nearest_null(n_a: Array, n_b: Array, a: Array, b: Array, d: float) -> tuple[Array, Array]:
