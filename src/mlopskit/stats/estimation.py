@@ -18,7 +18,7 @@ and its interval everything that is possible.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -435,31 +435,39 @@ def _isotonic(s: Floats, target: Floats, w: Floats) -> tuple[Floats, Floats]:
 
 def _sigmoid(f: Floats, target: Floats, w: Floats, start: tuple[float, float] | None = None) -> tuple[float, float]:
     """Return slope and intercept of the logistic regression of targets, by Newton's method with halved steps."""
-    centre, spread = float(f.mean()), float(f.std()) or 1.0
+    centre, spread = float(f.mean()), float(f.std()) if np.ptp(f) > 0 else 1.0
     z = (f - centre) / spread
     a, b = (0.0, float(logit(np.average(target, weights=w)))) if start is None else start
     if start is not None:
         a, b = a * spread, b + a * centre
-    loss = _deviance(a * z + b, target, w)
+    total = float(w.sum())
     for _ in range(100):
         p = expit(a * z + b)
         g, h = w * (p - target), w * p * (1 - p)
         g0, g1, h0, h1, h2 = g.sum(), g @ z, h.sum(), h @ z, h @ (z * z)
         det = h0 * h2 - h1 * h1
-        if max(abs(g0), abs(g1)) <= 1e-10 * w.sum() or det <= 0:
+        if det <= 1e-12 * h0 * h2:
             break
         step_a, step_b = (h0 * g1 - h1 * g0) / det, (h2 * g0 - h1 * g1) / det
-        for _ in range(40):
-            trial = _deviance((a - step_a) * z + b - step_b, target, w)
-            if trial <= loss * (1 + 1e-12):
-                break
-            step_a, step_b = step_a / 2, step_b / 2
-        a, b, loss = float(a - step_a), float(b - step_b), trial
+        decrement = (step_a * g1 + step_b * g0) / total  # twice what this step should gain per row
+        shrink = 1.0 if decrement < 1e-2 else _shrink(a, b, step_a, step_b, z, target, w)
+        a, b = float(a - shrink * step_a), float(b - shrink * step_b)
+        if decrement < 1e-8:
+            break
     return a / spread, b - a * centre / spread
 
 
-def _deviance(z: Floats, target: Floats, w: Floats) -> float:
-    return float(w @ (np.logaddexp(0.0, z) - target * z))
+def _shrink(a: float, b: float, step_a: float, step_b: float, z: Floats, target: Floats, w: Floats) -> float:
+    """Return the largest power of a half at which a Newton step does not make the fit worse."""
+
+    def deviance(share: float) -> float:
+        f = (a - share * step_a) * z + b - share * step_b
+        return float(w @ (np.logaddexp(0.0, f) - target * f))
+
+    start, share = deviance(0.0), 1.0
+    while share > 1e-9 and not deviance(share) <= start:
+        share /= 2
+    return share
 
 
 # --- what a batch's metrics should be ---
@@ -615,20 +623,22 @@ def _loss_if(metric: str, p: Floats, y: float) -> Floats:
 
 def _area_of(s: Floats) -> Callable[[Floats], Any]:
     """Return the expected area under the ROC curve as a function of probabilities, shape (..., n)."""
-    order = np.argsort(s, kind="stable")
-    ordered = s[order]
-    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(s)])
+    order = None if (s[1:] >= s[:-1]).all() else np.argsort(s, kind="stable")
+    ordered = s if order is None else s[order]
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)[: len(s)])  # of each group of ties
+    size = np.diff(last, prepend=-1)
 
     def area(q: Floats) -> Any:
         if len(s) < 2:
             return np.full(q.shape[:-1], np.nan)
-        q = q[..., order]
-        ones, zeros = np.add.reduceat(q, first, axis=-1), np.add.reduceat(1 - q, first, axis=-1)
-        below = np.cumsum(zeros, axis=-1) - zeros
-        itself = (q * (1 - q)).sum(axis=-1)
-        won = (ones * (below + zeros / 2)).sum(axis=-1) - itself / 2
-        pairs = ones.sum(axis=-1) * zeros.sum(axis=-1) - itself
-        return np.clip(_ratio(won, pairs), 0.0, 1.0)
+        q = q if order is None else q[..., order]
+        zeros_up_to = np.cumsum(1 - q, axis=-1)[..., last]
+        zeros = np.diff(zeros_up_to, axis=-1, prepend=0.0)
+        itself = q.sum(axis=-1) - np.einsum("...i,...i", q, q)
+        won = np.einsum("...g,...g", size - zeros, zeros_up_to - zeros / 2) - itself / 2
+        pairs = q.sum(axis=-1) * zeros_up_to[..., -1] - itself
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(pairs > 1e-12 * len(s), np.clip(won / pairs, 0.0, 1.0), np.nan)
 
     return area
 
@@ -686,10 +696,13 @@ def predictive_interval(
     """Return the expected metric of a batch without labels, and where its realised metric will lie.
 
     The interval covers the metric that will be computed from this batch's own labels, not the one of a population. It
-    is a parametric bootstrap: replicate b draws y ~ Bernoulli(q_b), q_b from a refitted calibration, so that it holds
-    both the luck of the labels and the error of the calibration. Differences between blocks widen each side to
-    sqrt(side^2 + t^2 tau^2), t the Student quantile with n_blocks degrees of freedom. All of it assumes that
-    P(y | score) is that of the reference.
+    is a parametric bootstrap of the prediction error: with labels y ~ Bernoulli(q) from the calibration and an
+    estimate from q_b, a refitted one, the realised metric is as far from the estimate as metric(y) is from the
+    expected metric under q_b. So it holds the luck of the labels and the error of the calibration, its optimism too: a
+    curve that follows its reference too closely (isotonic) promises too much, and refits of it promise still more. The
+    estimate is the expected metric less that optimism: twice the expected metric minus its mean over replicates.
+    Differences between blocks widen each side to sqrt(side^2 + t^2 tau^2), t the Student quantile with n_blocks degrees
+    of freedom. All of it assumes that P(y | score) is that of the reference.
 
     Parameters
     ----------
@@ -722,8 +735,8 @@ def predictive_interval(
 
     References
     ----------
-    Davison and Hinkley, "Bootstrap Methods and their Application" (1997), sections 2.2 and 6.3.3 (prediction);
-    DerSimonian and Laird (1986) for the moment estimate of differences between blocks.
+    Davison and Hinkley, "Bootstrap Methods and their Application" (1997), section 6.3.3, for prediction errors, and
+    2.1.1 for the correction of bias; DerSimonian and Laird (1986) for the moment estimate of tau^2.
 
     Examples
     --------
@@ -733,7 +746,7 @@ def predictive_interval(
     >>> curve = calibrate(score, y)
     >>> batch = rng.random(500)
     >>> print(predictive_interval("accuracy", curve, refit(curve, score, y), batch, batch > 0.5))
-    0.7565 [0.716, 0.792] (95%, n=500, parametric-bootstrap)
+    0.7568 [0.716, 0.7974] (95%, n=500, parametric-bootstrap)
     """
     check_level("predictive_interval", level)
     if len(replicates) < 2 / (1 - level):
@@ -742,23 +755,22 @@ def predictive_interval(
         )
     if heterogeneity is not None and heterogeneity.metric != metric:
         raise ConfigurationError(f"predictive_interval: got the heterogeneity of {heterogeneity.metric}, not {metric}")
-    realised = _metric_of(metric, score, predicted)
-    s = np.asarray(score, dtype=np.float64)
-    estimate = float(realised(calibration.predict(s)))
-    rng = _generator("predictive_interval", seed, _DRAWS)
-    drawn = np.concatenate([np.atleast_1d(realised(y)) for y in _draws(replicates, s, rng)])
-    drawn = drawn[~np.isnan(drawn)]
+    s, predicted = _sorted(score, predicted)
+    realised = _metric_of(metric, s, predicted)
     smallest, largest = RANGES[metric]
-    method = "parametric-bootstrap"
-    if not len(drawn) or math.isnan(estimate):
-        return Interval(math.nan, smallest, largest, level, len(s), method)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], method="weibull")
+    naive, refitted, errors = _errors(
+        realised, calibration.predict(s), replicates, s, _generator("predictive_interval", seed, _DRAWS)
+    )
+    if not len(errors):
+        return Interval(math.nan, smallest, largest, level, len(s), "parametric-bootstrap")
+    estimate = min(max(2 * naive - refitted, smallest), largest)
+    low, high = naive + np.quantile(errors, [(1 - level) / 2, (1 + level) / 2], method="weibull")
     below, above = max(estimate - low, 0.0), max(high - estimate, 0.0)
     if heterogeneity is not None:
         between = stdtrit(heterogeneity.n_blocks, (1 + level) / 2) * math.sqrt(heterogeneity.tau2)
         below, above = np.hypot(below, between), np.hypot(above, between)
     low, high = max(estimate - below, smallest), min(estimate + above, largest)
-    return Interval(estimate, float(low), float(high), level, len(s), method)
+    return Interval(estimate, float(low), float(high), level, len(s), "parametric-bootstrap")
 
 
 def block_heterogeneity(
@@ -810,18 +822,18 @@ def block_heterogeneity(
     if len(replicates) < 2:
         raise ConfigurationError(f"block_heterogeneity: got {len(replicates)} replicates; expected at least two")
     known = _Reference.of("block_heterogeneity", score, y, None, block)
-    s, labels = np.asarray(score, dtype=np.float64), _labels("y", y)
-    codes = _codes("block_heterogeneity", block, len(s))
-    classes = None if predicted is None else _labels("predicted", predicted)
-    if classes is not None and len(classes) != len(s):
-        raise DataError(f"block_heterogeneity: got {len(classes)} predicted classes for {len(s)} scores")
-    q = np.empty(len(s))
-    q[known.order] = known.predict_out_of(known.folds(N_LEFT_OUT, seed), calibration.method)
+    _, classes = _sorted(known.s, predicted, known.order)
+    q = known.predict_out_of(known.folds(N_LEFT_OUT, seed), calibration.method)
     found = [
         _surprise(
-            metric, replicates[:200], q[rows], labels[rows], s[rows], None if classes is None else classes[rows], rng
+            _metric_of(metric, known.s[rows], None if classes is None else classes[rows]),
+            known.y[rows],
+            q[rows],
+            known.s[rows],
+            replicates[:200],
+            _generator("block_heterogeneity", seed, _DRAWS + 1 + k),
         )
-        for rows, rng in _blocks(codes, seed)
+        for k, rows in enumerate(_rows_of_blocks(known.codes))
     ]
     defined = np.array([pair for pair in found if not np.isnan(pair).any()]).reshape(-1, 2)
     if len(defined) < 2:
@@ -831,36 +843,50 @@ def block_heterogeneity(
     return Heterogeneity(tau2, len(defined), residuals, errors, metric)
 
 
-def _blocks(codes: Ints, seed: int) -> Iterator[tuple[Ints, np.random.Generator]]:
-    """Yield the rows of each block, and a generator of its own."""
-    rows = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
-    for k, block in enumerate(rows):
-        yield block, _generator("block_heterogeneity", seed, _DRAWS + 1 + k)
+def _rows_of_blocks(codes: Ints | None) -> list[Ints]:
+    assert codes is not None
+    return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
 
 
 def _surprise(
-    metric: str,
-    replicates: Sequence[Calibration],
-    q: Floats,
+    realised: Callable[[Floats], Any],
     y: Floats,
+    q: Floats,
     s: Floats,
-    predicted: Floats | None,
+    replicates: Sequence[Calibration],
     rng: np.random.Generator,
 ) -> tuple[float, float]:
     """Return realised minus expected metric of a block, and the standard deviation of the realised one; NaN if not."""
-    realised = _metric_of(metric, s, predicted)
-    drawn = np.concatenate([np.atleast_1d(realised(labels)) for labels in _draws(replicates, s, rng)])
-    drawn = drawn[~np.isnan(drawn)]
-    error = float(drawn.std(ddof=1)) if len(drawn) > 1 else math.nan
-    return float(realised(y)) - float(realised(q)), error
+    naive, refitted, errors = _errors(realised, q, replicates, s, rng)
+    spread = float(errors.std(ddof=1)) if len(errors) > 1 else math.nan
+    return float(realised(y)) - (2 * naive - refitted), spread
 
 
-def _draws(replicates: Sequence[Calibration], s: Floats, rng: np.random.Generator) -> Iterator[Floats]:
-    """Yield labels drawn from each replicate's probabilities, shape (some replicates, n)."""
+def _sorted(score: ArrayLike, predicted: ArrayLike | None, order: Ints | None = None) -> tuple[Floats, Floats | None]:
+    """Return scores in rising order, which ranks them once and for all, and the predicted classes that go with them."""
+    s = _column("score", score, finite=False)
+    order = np.argsort(s, kind="stable") if order is None else order
+    if predicted is None:
+        return s[order], None
+    classes = _labels("predicted", predicted)
+    if len(classes) != len(s):
+        raise DataError(f"got {len(classes)} predicted classes for {len(s)} scores; expected as many")
+    return s[order], classes[order]
+
+
+def _errors(
+    realised: Callable[[Floats], Any], q: Floats, replicates: Sequence[Calibration], s: Floats, rng: np.random.Generator
+) -> tuple[float, float, Floats]:
+    """Return the expected metric, its mean over replicates, and realised minus expected where q and not q_b is true."""
     at_once = max(1, _CELLS // max(len(s), 1))
+    expected, drawn = [], []
     for start in range(0, len(replicates), at_once):
-        q = np.stack([curve.predict(s) for curve in replicates[start : start + at_once]])
-        yield (rng.random(q.shape) < q).astype(np.float64)
+        refitted = np.stack([curve.predict(s) for curve in replicates[start : start + at_once]])
+        labels = (rng.random(refitted.shape) < q).astype(np.float64)
+        expected.append(realised(refitted))
+        drawn.append(realised(labels))
+    errors = np.concatenate(drawn) - np.concatenate(expected)
+    return float(realised(q)), float(np.concatenate(expected).mean()), errors[~np.isnan(errors)]
 
 
 # --- a few labels, and many estimates ---
