@@ -93,7 +93,7 @@ class TestLifetime:
         """A NaN would stay for ever; batches count from 1."""
         with pytest.raises(DataError, match="NaN"):
             log_lifetime(0.0, [0.1, np.nan], 1)
-        for t in (0, -3, np.nan):
+        for t in (0, -3, 1.5, np.nan, np.inf):
             with pytest.raises(ConfigurationError, match=f"t={t!r}.*counted from 1"):
                 log_lifetime(0.0, 0.1, t)
 
@@ -133,6 +133,19 @@ class TestCalibrated:
         for kappa in KAPPAS:
             p = np.exp(-1 / kappa)
             assert np.exp(log_calibrated(p, kappa)) == pytest.approx(-np.exp(-1) / (p * np.log(p)))
+
+    @given(st.floats(1e-6, 1))
+    def test_beside_the_calibrator_of_shafer(self, p):
+        """Shafer's calibrator (2021) is S(p) = p^(-1/2) - 1; kappa = 1/2 gives (S(p) + 1)/2: 1/2 at p = 1, not 0."""
+        shafer = p**-0.5 - 1
+        assert np.exp(log_calibrated(p, 0.5)) == pytest.approx((shafer + 1) / 2)
+
+    @given(st.floats(1e-6, 0.9))
+    def test_many_kappas_tend_to_the_closed_mixture(self, p):
+        """The mixture over all of (0, 1) is (1 - p + p log p)/(p log(p)^2): Vovk and Wang (2021), equation 2."""
+        kappas = (np.arange(2_000) + 0.5) / 2_000
+        closed = (1 - p + p * np.log(p)) / (p * np.log(p) ** 2)
+        assert np.exp(log_calibrated(p, kappas)) == pytest.approx(closed, rel=1e-5)
 
     def test_edges(self):
         """p = 0 is infinite evidence, p = 1 the mean of the kappas; shapes are kept, empty ones too."""

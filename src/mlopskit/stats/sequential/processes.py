@@ -94,8 +94,9 @@ def log_lifetime(log_m: ArrayLike, log_e: ArrayLike, t: int) -> Array:
 
     The sum over starts k of w_k * e_k * ... * e_t, with w_k = 1/(k(k+1)) and the weight 1/(t+1) of the starts still to
     come: M <- (M + w_t) * e over the starts so far, whose expectation with that weight is at most 1 at every stopping
-    time. Against `log_shiryaev_roberts`, a change at batch k costs log(k(k+1)) more: that is the price of a promise
-    without a horizon.
+    time. A change at batch k is found when its evidence passes log(k(k+1)/alpha), at a growth of g per batch after
+    log(k(k+1)/alpha)/g batches. `log_shiryaev_roberts` with the limit T/alpha asks log(T/alpha) wherever the change
+    lies: a promise without a horizon is the cheaper one up to about batch sqrt(T).
 
     Parameters
     ----------
@@ -116,11 +117,12 @@ def log_lifetime(log_m: ArrayLike, log_e: ArrayLike, t: int) -> Array:
     DataError
         When `log_e` holds NaN.
     ConfigurationError
-        When t is below 1.
+        When t is not a whole number from 1.
 
     References
     ----------
-    Shin, Ramdas and Rinaldo, "E-detectors" (2023), mixtures over starting times; Ville (1939).
+    Shin, Ramdas and Rinaldo, "E-detectors" (2023), mixtures over starting times; Ramdas, Gruenwald, Vovk and Shafer,
+    "Game-theoretic statistics and safe anytime-valid inference" (Statistical Science 2023), Ville's inequality.
 
     Examples
     --------
@@ -128,7 +130,7 @@ def log_lifetime(log_m: ArrayLike, log_e: ArrayLike, t: int) -> Array:
     >>> round(float(np.exp(log_lifetime(log_m, np.log(3.0), t=2))), 6)      # (2 + 1/6) * 3
     6.5
     """
-    if not t >= 1:
+    if not (t >= 1 and t % 1 == 0):
         raise ConfigurationError(f"log_lifetime: t={t!r}: expected the number of the batch, counted from 1")
     return np.asarray(np.logaddexp(log_m, -np.log(t) - np.log(t + 1)) + evidence_of(log_e))
 
@@ -137,7 +139,11 @@ def log_calibrated(p: ArrayLike, kappas: ArrayLike = KAPPAS) -> Array:
     """Turn p-values into log e-values: the mean over kappa of kappa * p^(kappa - 1).
 
     Only for p-values that are valid *given the past*. A p-value of each batch against the same fixed reference is not:
-    the reference's own luck enters every one of them, and the products grow without any change.
+    the reference's own luck enters every one of them, and the products grow without any change. Measured on z-tests of
+    batches of 2,000 rows against a reference of 1,000 (5,000), where at most one alarm is promised in 1,000 batches:
+    with the reference taken for the truth 66 (7) alarms of `log_shiryaev_roberts` at A = 1,000, and 57 (5) p-values
+    below .001; with two-sample tests, each of them exactly uniform, still 7.6 (1.8) alarms. See `log_tilts` and
+    `RankBets` for evidence against a reference that holds.
 
     Parameters
     ----------
