@@ -4,18 +4,21 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
+from scipy.special import betaln
 from scipy.stats import beta as beta_law
 from scipy.stats import binom, binomtest
 
 from mlopskit import formats
-from mlopskit.errors import ConfigurationError, DataError, StateMismatch
+from mlopskit.errors import ConfigurationError, DataError, FormatError, StateMismatch
 from mlopskit.stats.sequential import (
+    McNemar,
     PairedCapital,
     TwoRates,
     gate_alpha,
@@ -580,9 +583,32 @@ class TestPairedCapital:
 
     def test_a_block_for_each_row(self):
         """Fewer keys than rows are refused, and rows of no day: they are not a day of their own."""
-        for keys in (["a"], [1.0, np.nan], np.array(["2024-05-01", "NaT"], "M8[D]"), np.array(["a", np.nan], object)):
+        days = pd.Series(pd.to_datetime(["2024-05-01", None], utc=True))
+        named = pd.Series(["a", None])
+        keys = [["a"], [1.0, np.nan], ["a", np.nan], ["a", None], [None, "a"], [pd.NA, "a"]]
+        keys += [np.array(["2024-05-01", "NaT"], "M8[D]"), np.array(["a", np.nan], object), days, named]
+        for block in [*keys, named.astype("string"), named.astype(object), pd.Series([1, None], dtype="Int64")]:
             with pytest.raises(DataError, match="one block for each"):
-                PairedCapital(margin=0.0).update_blocks([0.1, 0.2], keys)
+                PairedCapital(margin=0.0).update_blocks([0.1, 0.2], block)
+        with pytest.raises(DataError, match="one block for each"):
+            PairedCapital(margin=0.0).update_blocks([0.1], [None])
+
+    def test_blocks_of_several_kinds_are_refused(self):
+        """1 and "1" beside each other are a mistake, in a list as in an array of objects."""
+        for block in ([1, "1"], np.array([1, "1"], object)):
+            with pytest.raises(DataError, match="all of one kind"):
+                PairedCapital(margin=0.0).update_blocks([0.1, 0.2], block)
+
+    def test_blocks_of_any_frame(self):
+        """Text, Arrow, nullable and zoned columns are blocks like any other."""
+        zoned = pd.Series(pd.to_datetime(["2024-05-01", "2024-05-02", "2024-05-01"])).dt.tz_localize("Asia/Tokyo")
+        words, numbers = pd.Series(["x", "y", "x"]), pd.Series([2**62 + 1, 2**62, 2**62 + 1], dtype="Int64")
+        states = [
+            PairedCapital(margin=0.0).update_blocks(pd.Series([0.5, 0.25, -1.0], dtype="Float64"), block)
+            for block in (zoned, words, words.astype("category"), words.astype("string[pyarrow]"), numbers)
+        ]
+        assert all(state == states[0] for state in states)
+        assert states[0] == PairedCapital(margin=0.0).update([-0.25, 0.25])
 
     @pytest.mark.parametrize(
         "dials",
@@ -627,7 +653,9 @@ class TestGateAlpha:
         assert 0 < gate_alpha(k + 1, alpha) < gate_alpha(k, alpha) < alpha
         assert gate_alpha(k, alpha) == pytest.approx(alpha * gate_alpha(k, 0.5) / 0.5)
 
-    @pytest.mark.parametrize(("k", "alpha"), [(0, 0.05), (-1, 0.05), (np.nan, 0.05), (1, 0.0), (1, 1.0), (1, np.nan)])
+    @pytest.mark.parametrize(
+        ("k", "alpha"), [(0, 0.05), (-1, 0.05), (1.5, 0.05), (np.nan, 0.05), (1, 0.0), (1, 1.0), (1, np.nan)]
+    )
     def test_what_cannot_be_is_refused(self, k, alpha):
         """Gates count from 1; alpha is a probability."""
         with pytest.raises(ConfigurationError, match="gate_alpha: k="):
@@ -635,24 +663,29 @@ class TestGateAlpha:
 
 
 class TestMcNemar:
+    @pytest.mark.parametrize("a", [0.5, 1.0, 7.0])
     @pytest.mark.parametrize("one_sided", [False, True])
     @pytest.mark.parametrize(("wins", "losses"), [(1, 0), (0, 1), (8, 8), (30, 8), (8, 30), (0, 40), (61, 3)])
-    def test_it_is_the_integral_over_the_win_rate(self, wins, losses, one_sided):
-        """scipy's quadrature of rate^w (1 - rate)^l 2^n under the arcsine law, of (0, 1) or of (1/2, 1)."""
-        low = np.pi / 4 if one_sided else 0.0  # rate = sin(angle)^2, whose arcsine law is uniform in the angle
+    def test_it_is_the_integral_over_the_win_rate(self, wins, losses, one_sided, a):
+        """scipy's quadrature of rate^w (1 - rate)^l 2^n under Beta(a, a), of (0, 1) or of (1/2, 1)."""
+        low = np.pi / 4 if one_sided else 0.0  # rate = sin(angle)^2: under the arcsine law the angle is uniform
+
+        def weight(angle):
+            return (np.sin(angle) * np.cos(angle)) ** (2 * a - 1)
 
         def likelihood(angle):
-            return (2 * np.sin(angle) ** 2) ** wins * (2 * np.cos(angle) ** 2) ** losses / (np.pi / 2 - low)
+            return (2 * np.sin(angle) ** 2) ** wins * (2 * np.cos(angle) ** 2) ** losses * weight(angle)
 
-        integral, _ = quad(likelihood, low, np.pi / 2, epsabs=0, epsrel=1e-10, limit=200)
-        assert np.exp(log_mcnemar(wins, losses, one_sided=one_sided)) == pytest.approx(integral, rel=1e-8)
+        joint, mass = (quad(f, low, np.pi / 2, epsabs=0, epsrel=1e-10, limit=200)[0] for f in (likelihood, weight))
+        assert np.exp(log_mcnemar(wins, losses, a=a, one_sided=one_sided)) == pytest.approx(joint / mass, rel=1e-8)
 
+    @pytest.mark.parametrize("a", [0.5, 3.0])
     @pytest.mark.parametrize("one_sided", [False, True])
-    def test_it_is_a_martingale_at_one_half(self, one_sided):
-        """The mean of a win more and a loss more: equal to now for two sides, never above it for one."""
+    def test_it_is_a_martingale_at_one_half(self, one_sided, a):
+        """The mean of a win more and a loss more: equal to now; for one side never above it at a lower win rate."""
         w, m = np.meshgrid(np.arange(60), np.arange(60))
-        now = np.exp(log_mcnemar(w, m, one_sided=one_sided))
-        win, loss = (np.exp(log_mcnemar(w + i, m + 1 - i, one_sided=one_sided)) for i in (1, 0))
+        now = np.exp(log_mcnemar(w, m, a=a, one_sided=one_sided))
+        win, loss = (np.exp(log_mcnemar(w + i, m + 1 - i, a=a, one_sided=one_sided)) for i in (1, 0))
         np.testing.assert_allclose((win + loss) / 2, now, rtol=1e-8)
         if one_sided:
             assert (0.4 * win + 0.6 * loss <= now * (1 + 1e-9)).all()
@@ -673,19 +706,21 @@ class TestMcNemar:
         if log_chance > -600:
             assert one == pytest.approx(two + np.log(2) + log_chance, abs=1e-6)
 
+    @pytest.mark.parametrize("a", [0.05, 0.5, 1.0, 20.0])
     @pytest.mark.parametrize(
         ("wins", "losses"),
         [(0, 1000), (0, 5000), (100, 2000), (541, 2459), (2000, 7000), (44_247, 55_753), (481_791, 518_209)],
     )
-    def test_hopeless_losses_stay_finite(self, wins, losses):
+    def test_hopeless_losses_stay_finite(self, wins, losses, a):
         """Where P(rate > 1/2) is 0 as a float the evidence is still right to .1%: the whole series gives the same.
 
-        e = sum over k of prod_{j<k} (n + 1 + j)/(2(l + 3/2 + j)) / (pi (l + 1/2)), all terms positive (DLMF 8.17.8).
+        With b = a + l, e = sum over k of prod_{j<k} (n + 2a + j)/(2(b + 1 + j)) * 2/(4^a B(a, a) b), all terms positive
+        (DLMF 8.17.8).
         """
-        n, k = wins + losses, np.arange(100_000)
-        terms = np.cumprod(np.concatenate([[1.0], (n + 1 + k) / (losses + 1.5 + k) / 2]))
-        series = np.log(terms.sum() / (np.pi * (losses + 0.5)))
-        assert log_mcnemar(wins, losses, one_sided=True) == pytest.approx(series, abs=1e-3)
+        n, k, b = wins + losses, np.arange(100_000), losses + a
+        terms = np.cumprod(np.concatenate([[1.0], (n + 2 * a + k) / (b + 1 + k) / 2]))
+        series = np.log(terms.sum() * 2 / b) - a * np.log(4) - betaln(a, a)
+        assert log_mcnemar(wins, losses, a=a, one_sided=True) == pytest.approx(series, abs=1e-3)
 
     def test_no_disagreement_is_no_evidence(self):
         """0 wins and 0 losses: log e = 0 exactly; shapes broadcast, empty ones stay."""
@@ -713,3 +748,52 @@ class TestMcNemar:
         """Whole numbers >= 0."""
         with pytest.raises(DataError, match="whole numbers of wins and losses"):
             log_mcnemar(*counts)
+
+    @pytest.mark.parametrize("a", [0.0, -1.0, np.nan, np.inf])
+    def test_mixtures_that_cannot_be_are_refused(self, a):
+        """Beta(a, a) exists for finite a above 0."""
+        for ask in (lambda: log_mcnemar(3, 1, a=a), lambda: McNemar(a=a)):
+            with pytest.raises(ConfigurationError, match="expected a number above 0"):
+                ask()
+
+    def test_small_differences_are_the_business_of_large_a(self):
+        """60 wins of 100: the mixture around one half gains more; 10 of 10: the arcsine law does."""
+        assert log_mcnemar(60, 40, a=20.0) > log_mcnemar(60, 40)
+        assert log_mcnemar(10, 0, a=20.0) < log_mcnemar(10, 0)
+
+
+discordant = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=8)
+
+
+class TestMcNemarState:
+    @given(discordant, st.integers(0, 8), st.sampled_from([0.5, 1, 12.5]), st.booleans())
+    def test_split_is_whole_through_json(self, batches, cut, a, one_sided):
+        """Batches or their totals, written and read back in between: the same state, the evidence of the totals."""
+        start = state = McNemar(a=a, one_sided=one_sided)
+        for t, (wins, losses) in enumerate(batches):
+            state = (through_json(state) if t == cut else state).update(wins, losses)
+        totals = [sum(batch[i] for batch in batches) for i in (0, 1)]
+        assert same(state, start.update(*totals))
+        assert (state.wins, state.losses) == tuple(totals)
+        assert state.log_value() == log_mcnemar(*totals, a=a, one_sided=one_sided)
+
+    def test_empty_batches_change_nothing(self):
+        """No disagreement: no evidence."""
+        assert McNemar().update(0, 0) == McNemar()
+        assert McNemar().log_value() == 0
+
+    @pytest.mark.parametrize("dials", [{"a": 1.0}, {"one_sided": True}])
+    def test_a_turned_dial_is_refused(self, dials):
+        """Another mixture or another side after the start voids the promise."""
+        with pytest.raises(StateMismatch, match="McNemar"):
+            evolve(McNemar().update(3, 1), **dials)
+
+    def test_counts_that_cannot_be_are_refused(self):
+        """One whole number of each, in an update as in a state that is read."""
+        for counts in ((-1, 0), (0.5, 0), (0, np.nan), (0, np.inf), (None, 1)):
+            with pytest.raises(DataError, match="whole numbers of wins and losses"):
+                McNemar().update(*counts)
+        with pytest.raises(DataError, match="one number of wins"):
+            McNemar().update([1, 2], 3)
+        with pytest.raises(FormatError, match="whole numbers of wins and losses"):
+            formats.from_json(formats.to_json(McNemar()).replace('"wins":0', '"wins":-3'), McNemar)

@@ -62,6 +62,7 @@ TAGS: dict[str, str] = {
     "Lineage": "mlopskit.lineage:Lineage",
     "LevelBins": "mlopskit.profiling:LevelBins",
     "MaxAge": "mlopskit.retraining:MaxAge",
+    "McNemar": "mlopskit.stats.sequential.comparisons:McNemar",
     "Never": "mlopskit.retraining:Never",
     "NumericBins": "mlopskit.profiling:NumericBins",
     "OnAlarm": "mlopskit.retraining:OnAlarm",

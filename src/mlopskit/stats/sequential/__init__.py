@@ -16,6 +16,7 @@ variables by betting" (JRSS B 2024); Vovk, Gammerman and Shafer, "Algorithmic Le
 2022); Wang and Ramdas, "False discovery rate control with e-values" (JRSS B 2022); Hoeffding (JASA 1963).
 """
 
+from mlopskit.stats.sequential.comparisons import McNemar as McNemar
 from mlopskit.stats.sequential.comparisons import PairedCapital as PairedCapital
 from mlopskit.stats.sequential.comparisons import TwoRates as TwoRates
 from mlopskit.stats.sequential.comparisons import gate_alpha as gate_alpha

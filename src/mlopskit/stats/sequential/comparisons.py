@@ -2,16 +2,17 @@
 
 - `TwoRates`: do two groups succeed at the same rate (or within a tolerance)? Batches of counts, a change may come late.
 - `PairedCapital`: is the mean of paired differences above a margin? One number per row, or per block of rows.
-- `log_mcnemar`: of the rows on which two classifiers disagree, does each win half?
+- `McNemar`: of the rows on which two classifiers disagree, does each win half?
 
 All are valid at any stopping time, so that looking often costs nothing.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from attrs import cmp_using, field, frozen
 from scipy.special import betaincc, betaln, xlogy
 
@@ -43,6 +44,10 @@ def log_two_rates(
     weighted by *this* batch's group sizes. For any true means whose gap is at most d the e-value has mean at most 1: by
     AM-GM over rows it is at most (1 + n_a*A*(gap - d)/(n_a + n_b))^(n_a + n_b) with A > 0. A mix of groups that changes
     from batch to batch therefore does no harm. Where the guess itself lies in the null, log e = 0.
+
+    The proof asks no more of a row than a score in [0, 1] whose mean is the group's. Calibration is the score
+    (1 + y - p)/2 of an answer y and its probability p: its mean is 1/2 in both groups while the model is calibrated,
+    whatever its p are, and a calibration gap of g is a gap of g/2 between the rates (so is its tolerance).
 
     Parameters
     ----------
@@ -308,16 +313,16 @@ class PairedCapital(State):
         Raises
         ------
         DataError
-            When shapes differ, a row has no block (NaN) or a difference lies outside.
+            When shapes differ, a row has no block, blocks are of several kinds or a difference lies outside.
         """
-        values, codes = np.asarray(d, dtype=float), np.asarray(block)
-        known = values.ndim == 1 and codes.shape == values.shape and (codes == codes).all()  # NaN and NaT are no block
-        if not known or not (np.abs(values) <= self.width).all():
+        values = np.asarray(d, dtype=float)
+        codes = np.asarray(block, dtype=None if hasattr(block, "dtype") else object)  # a list's NaN would become text
+        if values.ndim != 1 or codes.shape != values.shape or not (np.abs(values) <= self.width).all():
             raise DataError(
                 f"PairedCapital: expected differences in [-{self.width:g}, {self.width:g}] and one block for each; "
-                f"got shapes {values.shape} and {codes.shape}, a block that is NaN, or a difference outside (or NaN)"
+                f"got shapes {values.shape} and {codes.shape}, or a difference outside (or NaN)"
             )
-        _, first, at = np.unique(codes, return_index=True, return_inverse=True)
+        first, at = _numbered(codes)
         means = np.bincount(at, weights=values) / np.maximum(np.bincount(at), 1)
         return self.update(np.clip(means[np.argsort(first)], -self.width, self.width))
 
@@ -343,7 +348,7 @@ def gate_alpha(k: int, alpha: float = 0.05) -> float:
     Raises
     ------
     ConfigurationError
-        When k is below 1 or alpha lies outside (0, 1).
+        When k is not a whole number from 1 or alpha lies outside (0, 1).
 
     References
     ----------
@@ -354,22 +359,86 @@ def gate_alpha(k: int, alpha: float = 0.05) -> float:
     >>> [round(gate_alpha(k), 4) for k in (1, 2, 3)]
     [0.0304, 0.0076, 0.0034]
     """
-    if not k >= 1 or not 0 < alpha < 1:
-        raise ConfigurationError(f"gate_alpha: k={k!r}, alpha={alpha!r}: expected k from 1 and a probability")
+    if not (k >= 1 and k % 1 == 0 and 0 < alpha < 1):
+        raise ConfigurationError(f"gate_alpha: k={k!r}, alpha={alpha!r}: expected a whole k from 1 and a probability")
     return float(alpha * 6 / (np.pi * k) ** 2)
 
 
-def log_mcnemar(wins: ArrayLike, losses: ArrayLike, *, one_sided: bool = False) -> Array:
+@frozen
+class McNemar(State):
+    """Evidence that of the rows on which two classifiers disagree, one wins more than half: `log_mcnemar` over batches.
+
+    Parameters
+    ----------
+    wins, losses
+        Discordant rows so far: the challenger right and the champion wrong, and the reverse.
+    a
+        The mixture over the win rate is Beta(a, a); above 0. Larger values look for smaller differences.
+    one_sided
+        Whether only wins speak against the null; then it is "at most half".
+
+    Raises
+    ------
+    ConfigurationError
+        When `a` is not above 0.
+    DataError
+        When a count is negative or not whole.
+    StateMismatch
+        When a dial was turned after the start.
+
+    References
+    ----------
+    McNemar (Psychometrika 1947); Ramdas, Gruenwald, Vovk and Shafer (Statistical Science 2023) for tests by betting.
+
+    Examples
+    --------
+    >>> state = McNemar(one_sided=True)
+    >>> for _ in range(6):
+    ...     state = state.update(wins=9, losses=4)
+    >>> state.wins, state.losses, bool(state.log_value() >= np.log(1 / 0.05))
+    (54, 24, True)
+    """
+
+    wins: int = 0
+    losses: int = 0
+    a: float = dial(default=0.5, kw_only=True)
+    one_sided: bool = dial(default=False, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self.log_value()  # refuses what cannot be
+
+    def update(self, wins: int, losses: int) -> McNemar:
+        """Return the state after one more batch of discordant rows; both may be 0.
+
+        Raises
+        ------
+        DataError
+            When a count is negative or not whole.
+        """
+        w, m = _whole_counts(wins, losses)
+        if w.ndim:
+            raise DataError(f"McNemar: expected one number of wins and one of losses; got shape {w.shape}")
+        return self._next(wins=self.wins + int(w), losses=self.losses + int(m))
+
+    def log_value(self) -> Array:
+        """Return the log of the e-process; alarm at log(1/alpha). 1/e is a valid p-value at any stopping time."""
+        return log_mcnemar(self.wins, self.losses, a=self.a, one_sided=self.one_sided)
+
+
+def log_mcnemar(wins: ArrayLike, losses: ArrayLike, *, a: float = 0.5, one_sided: bool = False) -> Array:
     """Return the log e-value against "of the rows on which two classifiers disagree, each is right in half".
 
-    The beta-binomial mixture over the win rate, Beta(1/2, 1/2) on (0, 1), or on (1/2, 1) where only winning counts:
-    log e = betaln(1/2 + w, 1/2 + l) - betaln(1/2, 1/2) + (w + l)*log(2), and for one side plus log(2 * P(rate > 1/2)).
+    The beta-binomial mixture over the win rate, Beta(a, a) on (0, 1), or on (1/2, 1) where only winning counts:
+    log e = betaln(a + w, a + l) - betaln(a, a) + (w + l)*log(2), and for one side plus log(2 * P(rate > 1/2)).
     It depends on the totals so far only, and is an e-process in them: P(it ever reaches 1/alpha) <= alpha.
 
     Parameters
     ----------
     wins, losses
         Discordant rows so far, whole numbers >= 0: the challenger right and the champion wrong, and the reverse.
+    a
+        Shape of the mixture, above 0; chosen before the data.
     one_sided
         Whether only wins speak against the null; then it is "at most half".
 
@@ -377,12 +446,15 @@ def log_mcnemar(wins: ArrayLike, losses: ArrayLike, *, one_sided: bool = False) 
     -------
     Array
         wins and losses broadcast; 0 before the first disagreement. Where P(rate > 1/2) is too small for a float, the
-        first step of its continued fraction (DLMF 8.17.8, 15.7.1) gives e = (2l + 3)/(pi*(l + 1/2)*(l - w + 2)) to .1%.
+        first step of its continued fraction (DLMF 8.17.8, 15.7.1) gives, to .1%,
+        e = 4^(1-a)*(a + l + 1)/(B(a, a)*(a + l)*(l - w + 2)).
 
     Raises
     ------
     DataError
         When a count is negative or not whole.
+    ConfigurationError
+        When `a` is not above 0, or infinite.
 
     References
     ----------
@@ -393,15 +465,15 @@ def log_mcnemar(wins: ArrayLike, losses: ArrayLike, *, one_sided: bool = False) 
     >>> np.exp(log_mcnemar([0, 8, 30], [0, 8, 8])).round(2)
     array([  1.  ,   0.2 , 113.23])
     """
-    w, m = np.broadcast_arrays(np.asarray(wins, dtype=float), np.asarray(losses, dtype=float))
-    if not ((w >= 0) & (m >= 0) & (w == np.floor(w)) & (m == np.floor(m)) & np.isfinite(w + m)).all():
-        raise DataError("log_mcnemar: expected whole numbers of wins and losses; got one negative, broken or NaN")
-    log_e = betaln(0.5 + w, 0.5 + m) - betaln(0.5, 0.5) + (w + m) * np.log(2)
+    if not 0 < a < np.inf:
+        raise ConfigurationError(f"log_mcnemar: a={a!r}: expected a number above 0")
+    w, m = _whole_counts(wins, losses)
+    log_e = betaln(a + w, a + m) - betaln(a, a) + (w + m) * np.log(2)
     if not one_sided:
         return np.asarray(log_e)
-    chance = betaincc(0.5 + w, 0.5 + m, 0.5)
+    chance = betaincc(a + w, a + m, 0.5)
     exact = log_e + np.log(2 * np.maximum(chance, _TINY))
-    fraction = np.log((2 * m + 3) / (np.pi * (m + 0.5) * np.maximum(m - w + 2, 1)))
+    fraction = np.log((a + m + 1) / ((a + m) * np.maximum(m - w + 2, 1))) + (1 - a) * np.log(4) - betaln(a, a)
     return np.asarray(np.where(chance > _TINY, exact, fraction))
 
 
@@ -428,6 +500,26 @@ def _nearest_null(n_a: Array, n_b: Array, a: Array, b: Array, d: float) -> tuple
 def _log_ratio(s: Array, n: Array, rate: Array, null: Array) -> Array:
     null = np.clip(null, EDGE, 1 - EDGE)
     return np.asarray(xlogy(s, rate / null) + xlogy(n - s, (1 - rate) / (1 - null)))
+
+
+def _whole_counts(wins: ArrayLike, losses: ArrayLike) -> tuple[Array, Array]:
+    w, m = np.broadcast_arrays(np.asarray(wins, dtype=float), np.asarray(losses, dtype=float))
+    if not ((w >= 0) & (m >= 0) & (w == np.floor(w)) & (m == np.floor(m)) & np.isfinite(w + m)).all():
+        raise DataError("McNemar: expected whole numbers of wins and losses; got one negative, broken or NaN")
+    return w, m
+
+
+def _numbered(codes: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the row in which each block first appears, and the number of each row's block."""
+    wanted = "PairedCapital: expected one block for each row, all of one kind, none missing"
+    try:
+        missing = (codes != codes).any() or (codes.dtype == object and (codes == np.array(None)).any())
+        _, first, at = np.unique(codes, return_index=True, return_inverse=True)
+    except TypeError as error:  # pandas.NA has no truth value; text and numbers have no order
+        raise DataError(f"{wanted}: {error}") from error
+    if missing:
+        raise DataError(f"{wanted}; got NaN, NaT or None")
+    return first, at
 
 
 def _capital(log_start: float, gains: Array) -> Array:
