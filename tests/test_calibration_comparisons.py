@@ -7,7 +7,7 @@ z at every look, rows of one day as if they were independent.
 
 import numpy as np
 import pytest
-from scipy.special import ndtr, xlogy
+from scipy.special import expit, logit, ndtr, ndtri, xlogy
 from scipy.stats import binom
 
 from mlopskit.stats.sequential import (
@@ -116,13 +116,34 @@ class TestCalibrated:
         alarms = self._alarms(self._p_values(np.random.default_rng(5), 1_000, 1_000, fresh=True))
         check_mean("calibrated p: alarms in 1,000 batches, A=1,000, <= 1", "a fresh reference each", alarms)
 
-    @pytest.mark.parametrize(("n_reference", "n_batch"), [(1_000, 1_000), (1_000, 10_000), (5_000, 10_000)])
+    def _check_wrong(self, null, alarms):
+        record("wrong: alarms in 1,000 batches, A=1,000, nominal 1", null, alarms.mean(), 1.0, self.RUNS)
+        assert log_capital(alarms) > np.log(1 / RISK)
+
+    @pytest.mark.parametrize(("n_reference", "n_batch"), [(1_000, 2_000), (1_000, 10_000), (5_000, 10_000)])
     def test_one_reference_for_all_batches_would_be_found(self, n_reference, n_batch):
         """The same uniform p-values against one fixed reference share its luck: many times the nominal one alarm."""
         alarms = self._alarms(self._p_values(np.random.default_rng(6), n_reference, n_batch, fresh=False))
-        null = f"one reference of {n_reference:,} rows, batches of {n_batch:,}"
-        record("wrong: alarms in 1,000 batches, A=1,000, nominal 1", null, alarms.mean(), 1.0, self.RUNS)
-        assert log_capital(alarms) > np.log(1 / RISK)
+        self._check_wrong(f"one reference of {n_reference:,} rows, batches of {n_batch:,}", alarms)
+
+    @pytest.mark.parametrize(("n_reference", "small"), [(1_000, 57.4), (5_000, 5.4)])
+    def test_a_reference_taken_for_the_truth_would_be_found(self, n_reference, small):
+        """One-sample tests of 2,000 rows: 66 (7) alarms instead of 1; `small` p-values below .001 by the normal law."""
+        rng, n_batch = np.random.default_rng(25), 2_000
+        reference = rng.standard_normal(self.RUNS) / np.sqrt(n_reference)
+        below = np.zeros(self.RUNS)
+
+        def draw():
+            p = 2 * ndtr(-np.abs(rng.standard_normal(self.RUNS) - reference * np.sqrt(n_batch)))
+            below[:] += p <= 0.001
+            return p
+
+        null = f"{n_reference:,} rows taken for the truth, batches of 2,000"
+        self._check_wrong(null, self._alarms(draw))
+        record("wrong: p-values below .001 in 1,000 batches, nominal 1", null, below.mean(), 1.0, self.RUNS)
+        exact = 2_000 * ndtr(ndtri(0.0005) / np.sqrt(1 + n_batch / n_reference))
+        assert exact == pytest.approx(small, abs=0.1)
+        assert below.mean() == pytest.approx(exact, abs=6 * below.std() / np.sqrt(self.RUNS))
 
 
 def watch(batches, shape, tolerance=0.0):
@@ -237,6 +258,28 @@ class TestTwoRates:
                 yield total(20, low), 20, total(40, low + 0.1), 40
 
         self._check(f"gap at the tolerance of .1, {null}", *watch(batches(), shape, 0.1))
+
+    def _answers(self, rng, shape, n, hardness, off=0.0):
+        """The sum of (1 + y - p)/2 over n rows; the answers' log odds lie `off` beside those of the probabilities p."""
+        p = rng.beta(*hardness, (*shape, n))
+        y = rng.random(p.shape) < expit(logit(p) + off)
+        return ((1 + y - p) / 2).sum(axis=-1)
+
+    @pytest.mark.parametrize(("off", "weeks"), [(0.0, 52), (0.8, 300)])
+    def test_calibration_of_two_groups(self, off, weeks):
+        """Easy cases in a, hard and rarer ones in b, both calibrated: no alarm. Teeth: log odds of b off by .8."""
+        rng, shape = np.random.default_rng(26), (self.RUNS if off == 0 else 400, 1)
+
+        def batches():
+            for _ in range(weeks):
+                a, b = self._answers(rng, shape, 40, (0.5, 2.0)), self._answers(rng, shape, 25, (4.0, 4.0), off)
+                yield a, 40, b, 25
+
+        first, early = watch(batches(), shape)
+        if off == 0:
+            self._check("calibration gap, easy and hard groups", first, early)
+        else:
+            check_broken("wrong: log odds of one group off by .8", "300 batches", first > 0, ALPHA)
 
     def test_a_gap_outside_the_tolerance_would_be_found(self):
         """Rates .13 apart at tolerance .1 break the same count within 300 batches: the test has teeth."""
