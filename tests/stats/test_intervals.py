@@ -1,6 +1,11 @@
 """Intervals against second sources (scipy, statsmodels, scikit-learn, brute force) and their algebra."""
 
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +19,9 @@ from statsmodels.tsa.stattools import acf
 from mlopskit import formats
 from mlopskit.errors import ConfigurationError, DataError
 from mlopskit.stats.intervals import (
+    AsymptoticSequence,
+    BettingSequence,
+    EmpiricalBernstein,
     Interval,
     MeanBound,
     auc_clustered,
@@ -30,6 +38,7 @@ from mlopskit.stats.intervals import (
 )
 from mlopskit.stats.intervals.means import _replicates
 
+Z = 1.959963984540054
 shares = [wilson, clopper_pearson, beta_mixture]
 counts = st.integers(0, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 values = st.lists(st.floats(-100, 100), min_size=2, max_size=30)
@@ -127,9 +136,9 @@ class TestShares:
             assert interval.high - interval.low < 1e-4
 
     @pytest.mark.parametrize("interval_of", shares)
-    @pytest.mark.parametrize(("k", "n"), [(3, 2), (-1, 2), (np.nan, 2), (1, np.nan), (1, np.inf), (1, 2.5)])
+    @pytest.mark.parametrize(("k", "n"), [(3, 2), (-1, 2), (np.nan, 2), (1, np.nan), (1, np.inf), (1, 2.5), (1, 1e14)])
     def test_impossible_counts_are_refused(self, interval_of, k, n):
-        """Not 0 <= k <= n, or no whole number of rows."""
+        """Not 0 <= k <= n, no whole number of rows, or more rows than floats have digits for."""
         with pytest.raises(DataError, match="whole number n"):
             interval_of(k, n)
 
@@ -191,6 +200,13 @@ class TestTwoGroups:
             np.testing.assert_allclose((interval.low, interval.high), expected, rtol=1e-9)
             expected = confint_proportions_2indep(*counts, method="log", compare="ratio", alpha=1 - level)
             np.testing.assert_allclose((interval.low, interval.high), expected, rtol=1e-9)
+
+    def test_a_failure_in_a_trillion_keeps_its_digits(self):
+        """1/k - 1/n cancels where k is near n: the width is sqrt of the sum of failures/(k*n), in whole numbers."""
+        n, (a, b) = 10**12, (3, 1)
+        interval = katz(n - a, n, n - b, n)
+        half = Z * float(Fraction(a, (n - a) * n) + Fraction(b, (n - b) * n)) ** 0.5
+        assert interval.high - interval.low == pytest.approx(2 * half, rel=1e-3)
 
     def test_two_shares_of_one_are_not_certain(self):
         """All of 10 against all of 40, where the formula gives width 0: the ends of `binomtest(...)`, exact."""
@@ -357,6 +373,12 @@ class TestBlockBootstrap:
         interval = block_bootstrap([1.0, 2.0, 4.0, 9.0], block=4)
         assert interval.low == interval.high == pytest.approx(4.0)
 
+    def test_two_values_are_two_blocks(self):
+        """By default no block is the whole series, which would leave no doubt about two different values."""
+        interval = block_bootstrap([1.0, 2.0])
+        assert (interval.low, interval.high) == (1.0, 2.0)
+        assert [block_bootstrap(np.arange(n)).method[16:-1] for n in (2, 3, 8, 9, 27)] == ["1", "2", "2", "3", "3"]
+
     def test_any_statistic_of_the_last_axis(self):
         """The median by name or as a function; a function gets whole replicates."""
         x = np.random.default_rng(2).exponential(size=101)
@@ -412,6 +434,53 @@ class TestBlockBootstrap:
         """The message lists the known names."""
         with pytest.raises(ConfigurationError, match="mean"):
             block_bootstrap([1.0, 2.0], "mode")
+
+
+NO_NUMBERS = {
+    "text": ["a", "b"],
+    "text that looks like numbers": ["0", "1"],
+    "text as pandas has it": pd.Series(["0", "1"]),
+    "text among numbers": np.array([0, "1"], dtype=object),
+    "days": pd.date_range("2024-01-01", periods=2),
+    "dates": [date(2024, 1, 1), date(2024, 1, 2)],
+    "times": np.array([1, 2], dtype="timedelta64[s]"),
+    "complex numbers": [1j, 0],
+    "unequal lengths": [[1], [0, 1]],
+    "a table": {"x": 1},
+    "beyond floats": [10**400, 0],
+    "missing ones": pd.array([1, None], dtype="Int64"),
+    "missing objects": [None, 1],
+}
+TAKES_NUMBERS = {
+    "mean_t": mean_t,
+    "upper_mean_bound": upper_mean_bound,
+    "block_bootstrap": block_bootstrap,
+    "wilson": lambda x: wilson(x, 3),
+    "beta_mixture": lambda x: beta_mixture(0, x),
+    "katz": lambda x: katz(1, 2, x, 2),
+    "labels": lambda x: auc_clustered(x, [0.1, 0.2]),
+    "scores": lambda x: auc_difference([0, 1], [0.1, 0.2], x),
+    "bernstein": lambda x: EmpiricalBernstein().update(x),
+    "betting": lambda x: BettingSequence().update(x),
+    "asymptotic": lambda x: AsymptoticSequence().update(x),
+}
+
+
+@pytest.mark.parametrize("taker", TAKES_NUMBERS)
+@pytest.mark.parametrize("kind", NO_NUMBERS)
+def test_what_is_no_number_is_refused(taker, kind):
+    """Text, dates, missing values and ragged lists raise a DataError; none is read as a number it resembles."""
+    with pytest.raises(DataError, match="expected"):
+        TAKES_NUMBERS[taker](NO_NUMBERS[kind])
+
+
+@pytest.mark.parametrize("taker", TAKES_NUMBERS)
+def test_numbers_of_any_kind_are_the_same_numbers(taker):
+    """Whole, true, decimal, nullable and Arrow numbers give what floats give."""
+    plain = repr(TAKES_NUMBERS[taker](np.array([0.0, 1.0])))
+    kinds = [[0, 1], [False, True], [Decimal(0), Decimal(1)], np.array([0, 1], dtype=np.uint8), np.float16([0, 1])]
+    for same in (*kinds, *(pd.array([0, 1], dtype=kind) for kind in ("Int64", "boolean", "double[pyarrow]"))):
+        assert repr(TAKES_NUMBERS[taker](same)) == plain
 
 
 @pytest.mark.parametrize("interval_of", [mean_t, upper_mean_bound, block_bootstrap])
@@ -540,9 +609,6 @@ def _paired_variance(y, a, b):
     return psi[0].mean() - psi[1].mean(), s[0, 0] + s[1, 1] - 2 * s[0, 1]
 
 
-Z = 1.959963984540054
-
-
 class TestAucDifference:
     @given(st.lists(st.tuples(st.booleans(), st.integers(0, 8), st.integers(0, 8)), min_size=6, max_size=40))
     def test_it_agrees_with_scikit_learn_and_with_all_pairs(self, rows):
@@ -654,6 +720,7 @@ def test_one_look_or_all_of_them(interval_of):
 def test_an_interval_prints_as_an_answer():
     """Estimate, ends, level, n and method in one line."""
     assert str(wilson(8, 10)) == "0.8 [0.4902, 0.9433] (95%, n=10, wilson)"
+    assert str(wilson(8, 10, 0.999)).endswith("(99.9%, n=10, wilson)")
 
 
 def test_cluster_bootstrap_has_about_the_width_of_the_t_interval():
@@ -670,3 +737,45 @@ def test_cluster_bootstrap_has_about_the_width_of_the_t_interval():
         raise DataError("one class")
 
     assert cluster_bootstrap(never, blocks).low == -np.inf
+
+
+def test_blocks_of_a_bootstrap_may_have_any_keys():
+    """Days, names and numbers with gaps are the blocks they name; without rows everything is possible."""
+    values = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+
+    def mean(rows):
+        return float(values[rows].mean())
+
+    codes = np.array([0, 0, 1, 1, 2, 2])
+    expected = cluster_bootstrap(mean, codes)
+    assert expected.n == 3
+    for keys in (
+        10 * codes,
+        pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-09"])[codes],
+        np.array(["a", "b", "c"])[codes],
+    ):
+        assert cluster_bootstrap(mean, keys) == expected
+    nothing = cluster_bootstrap(mean, [])
+    assert np.isnan(nothing.estimate)
+    assert (nothing.low, nothing.high, nothing.n) == (-np.inf, np.inf, 0)
+
+
+@pytest.mark.parametrize("options", [{"level": 1.0}, {"n_resamples": 0}, {"seed": -1}])
+def test_options_of_a_bootstrap_of_blocks(options):
+    """Levels that are none, no resamples and negative seeds are refused."""
+    with pytest.raises(ConfigurationError, match="cluster_bootstrap"):
+        cluster_bootstrap(lambda rows: 0.0, [0, 1], **options)
+
+
+@pytest.mark.parametrize("block", [[0, 0, np.nan, 1], pd.to_datetime(["2024-01-01"] * 3 + [None]), ["a", "b", None, 1]])
+def test_a_row_without_a_block_is_refused(block):
+    """NaN, NaT and None would be a block of their own, or none."""
+    y, score = [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4]
+    calls = (
+        lambda: auc_clustered(y, score, block),
+        lambda: auc_difference(y, score, score, block),
+        lambda: cluster_bootstrap(lambda rows: 0.0, block),
+    )
+    for call in calls:
+        with pytest.raises(DataError, match="one block for each row"):
+            call()

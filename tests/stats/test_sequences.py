@@ -189,10 +189,15 @@ class TestBetting:
         whole = BettingSequence().update(values)
         assert after(BettingSequence(), np.split(np.array(values), cuts)) == whole
 
-    def test_it_is_narrower_than_empirical_bernstein_on_few_values(self):
-        """On 100 values of small spread, fed one by one, bets give the narrower interval."""
-        x = np.random.default_rng(2).beta(10, 30, 100)
-        assert np.diff(ends(BettingSequence().update(x))) < np.diff(ends(after(EmpiricalBernstein(), x[:, None])))
+    @pytest.mark.parametrize("n", [10, 20, 50, 100])
+    @pytest.mark.parametrize("shape", [(2, 18), (10, 30), (1, 1)])
+    def test_it_is_the_narrowest_on_few_values(self, shape, n):
+        """On 10 to 100 values that are not 0/1, fed one by one: narrower than the other two bounded sequences."""
+        x = np.random.default_rng(2).beta(*shape, n)
+        mixture = beta_mixture(x.sum(), n)
+        width = np.diff(ends(BettingSequence().update(x)))[0]
+        assert width < 0.85 * np.diff(ends(after(EmpiricalBernstein(), x[:, None])))[0]
+        assert width < 0.85 * (mixture.high - mixture.low)
 
     def test_ends_are_rounded_outwards(self):
         """The ends are candidates, refuted ones, so that the true border lies inside by less than a step."""

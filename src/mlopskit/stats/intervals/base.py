@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,6 +13,8 @@ from mlopskit.errors import ConfigurationError, DataError
 
 Array: TypeAlias = npt.NDArray[np.float64]
 ArrayLike: TypeAlias = npt.ArrayLike
+MOST_ROWS = 1e13
+"""Rows that shares are computed for; with more, floats lose the digits that decide an end."""
 _SAME = cmp_using(eq=lambda a, b: bool(np.array_equal(a, b, equal_nan=True)))
 
 
@@ -46,8 +49,9 @@ class Interval:
 
     def __str__(self) -> str:
         if np.ndim(self.estimate):
-            return f"{np.size(self.estimate)} intervals ({self.level:.0%}, {self.method})"
-        return f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.level:.0%}, n={self.n}, {self.method})"
+            return f"{np.size(self.estimate)} intervals ({100 * self.level:.4g}%, {self.method})"
+        ends = f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        return f"{ends} ({100 * self.level:.4g}%, n={self.n}, {self.method})"
 
 
 def share_interval(
@@ -69,11 +73,36 @@ def check_level(name: str, level: float) -> None:
         raise ConfigurationError(f"{name}: level={level!r}: expected a probability between 0 and 1")
 
 
+def numbers(name: str, values: ArrayLike) -> Array:
+    """Return numbers as floats, None as NaN; text, dates and lists of unequal length are refused, not read as some."""
+    try:
+        return _floats(values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{name}: expected numbers; got {type(values).__name__} {values!r:.80}") from error
+
+
+def _floats(values: ArrayLike) -> Array:
+    x = np.asarray(values)
+    kind = x.dtype.kind
+    if kind not in "biufO" or (kind == "O" and any(issubclass(of, str | bytes) for of in set(map(type, x.flat)))):
+        raise TypeError("text and dates are no numbers")
+    return np.asarray(x, dtype=float)
+
+
+def block_codes(name: str, block: ArrayLike) -> npt.NDArray[np.intp]:
+    """Return the blocks of rows counted from 0, in the order of their keys; a row without a block is refused."""
+    with contextlib.suppress(TypeError, ValueError):
+        keys = np.asarray(block)
+        if keys.ndim == 1 and (keys == keys).all():  # NaN and NaT are not
+            return np.asarray(np.unique(keys, return_inverse=True)[1])
+    raise DataError(f"{name}: expected one block for each row, all of one kind and none missing; got {block!r:.80}")
+
+
 def within(name: str, k: ArrayLike, n: ArrayLike) -> tuple[Array, Array]:
     """Return sums and whole numbers of rows as floats of one shape, 0 <= k <= n."""
-    k, n = np.broadcast_arrays(np.asarray(k, dtype=float), np.asarray(n, dtype=float))
-    if not ((k >= 0) & (k <= n) & np.isfinite(n) & (n == np.floor(n))).all():
-        raise DataError(f"{name}: expected a whole number n and 0 <= k <= n; got k={k}, n={n}")
+    k, n = np.broadcast_arrays(numbers(name, k), numbers(name, n))
+    if not ((k >= 0) & (k <= n) & (n <= MOST_ROWS) & (n == np.floor(n))).all():
+        raise DataError(f"{name}: expected a whole number n up to {MOST_ROWS:g} and 0 <= k <= n; got k={k}, n={n}")
     return k, n
 
 
@@ -89,7 +118,7 @@ def counts(name: str, k: ArrayLike, n: ArrayLike, level: float) -> tuple[Array, 
 def series(name: str, values: ArrayLike, level: float) -> Array:
     """Return finite values of shape (n,), and check the level."""
     check_level(name, level)
-    x = np.asarray(values, dtype=float)
+    x = numbers(name, values)
     if x.ndim != 1 or not np.isfinite(x).all():
         raise DataError(f"{name}: expected finite values of shape (n,); got shape {x.shape} or a NaN or infinite value")
     return x

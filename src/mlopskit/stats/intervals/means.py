@@ -12,7 +12,7 @@ from attrs import frozen
 from scipy.special import stdtrit
 
 from mlopskit.errors import ConfigurationError, DataError
-from mlopskit.stats.intervals.base import Array, ArrayLike, Interval, series
+from mlopskit.stats.intervals.base import Array, ArrayLike, Interval, block_codes, check_level, series
 
 N_RESAMPLES = 2_000
 """Replicates of the block bootstrap."""
@@ -166,7 +166,8 @@ def block_bootstrap(
     statistic
         "mean", "median", or a function like np.std, called with an array of shape (replicates, n) and axis=-1.
     block
-        Length of a block, 1 to n; by default the cube root of n, rounded up.
+        Length of a block, 1 to n; by default the cube root of n, rounded up (1 for two values). One block as long as
+        the series has no spread in the mean.
     level
         Coverage, in (0, 1).
     seed
@@ -196,7 +197,7 @@ def block_bootstrap(
     """
     x = series("block_bootstrap", values, level)
     n = len(x)
-    length = int(np.ceil(n ** (1 / 3))) if block is None else block
+    length = min(int(np.ceil(n ** (1 / 3))), (n + 1) // 2) if block is None else block
     if n >= 2 and not 1 <= length <= n:
         raise ConfigurationError(f"block_bootstrap: block={block!r}: expected a length between 1 and n={n}")
     if seed < 0:
@@ -215,7 +216,7 @@ def block_bootstrap(
 
 def cluster_bootstrap(
     statistic: Callable[[npt.NDArray[np.intp]], float],
-    block: npt.NDArray[np.intp],
+    block: ArrayLike,
     *,
     level: float = 0.95,
     n_resamples: int = 500,
@@ -228,16 +229,23 @@ def cluster_bootstrap(
     statistic
         Takes row positions and returns a number; it may raise `DataError` for rows it cannot score (a single class).
     block
-        The block of each row, counted from 0, shape (n,).
+        The block (day, customer) of each row, shape (n,); blocks are independent of each other.
     level
         Coverage, in (0, 1); with fewer than about 20 blocks the interval is too narrow.
     n_resamples, seed
-        Number of resamples, and the seed of the draws.
+        Number of resamples, at least 1, and the seed of the draws, at least 0.
 
     Returns
     -------
     Interval
-        `n` counts blocks. NaN in (-inf, inf) when half of the resamples cannot be scored, or the rows themselves.
+        `n` counts blocks. NaN in (-inf, inf) without rows, and when half of the resamples cannot be scored.
+
+    Raises
+    ------
+    DataError
+        When a row has no block.
+    ConfigurationError
+        When an option lies outside its range.
 
     References
     ----------
@@ -250,7 +258,15 @@ def cluster_bootstrap(
     >>> interval.estimate, interval.low, interval.high
     (1.5, 0.5, 2.5)
     """
-    members = np.split(np.argsort(block, kind="stable"), np.cumsum(np.bincount(block))[:-1])
+    check_level("cluster_bootstrap", level)
+    if n_resamples < 1 or seed < 0:
+        raise ConfigurationError(
+            f"cluster_bootstrap: n_resamples={n_resamples!r}, seed={seed!r}: expected at least 1 and at least 0"
+        )
+    codes = block_codes("cluster_bootstrap", block)
+    if not len(codes):
+        return Interval(np.nan, -np.inf, np.inf, level, 0, "bootstrap of blocks")
+    members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
     rng = np.random.Generator(np.random.Philox(key=[seed, 1]))
     found = []
     for _ in range(n_resamples):
@@ -260,7 +276,7 @@ def cluster_bootstrap(
     if len(found) < n_resamples / 2:
         return Interval(np.nan, -np.inf, np.inf, level, len(members), "bootstrap of blocks")
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    estimate = float(statistic(np.arange(len(block))))
+    estimate = float(statistic(np.arange(len(codes))))
     return Interval(estimate, float(low), float(high), level, len(members), "bootstrap of blocks")
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.special import expit, logit, ndtri
 
 from mlopskit.errors import DataError
-from mlopskit.stats.intervals.base import Array, ArrayLike, Interval, check_level
+from mlopskit.stats.intervals.base import Array, ArrayLike, Interval, block_codes, check_level, numbers
 from mlopskit.stats.intervals.shares import clopper_pearson
 
 
@@ -41,7 +41,7 @@ def auc_clustered(
     Raises
     ------
     DataError
-        When shapes differ, a label is neither 0 nor 1, or a score is NaN.
+        When shapes differ, a label is neither 0 nor 1, a score is NaN, or a row has no block.
     ConfigurationError
         When the level lies outside (0, 1).
 
@@ -102,7 +102,7 @@ def auc_difference(
     Raises
     ------
     DataError
-        When shapes differ, a label is neither 0 nor 1, or a score is NaN.
+        When shapes differ, a label is neither 0 nor 1, a score is NaN, or a row has no block.
     ConfigurationError
         When the level lies outside (0, 1).
 
@@ -166,8 +166,8 @@ def _labelled_rows(
     name: str, y_true: ArrayLike, y_score: ArrayLike, block: ArrayLike | None, level: float
 ) -> tuple[npt.NDArray[np.bool_], Array, npt.NDArray[np.int_]]:
     check_level(name, level)
-    y, score = np.asarray(y_true), np.asarray(y_score, dtype=float)
-    blocks = np.arange(len(y)) if block is None else np.asarray(block)
+    y, score = numbers(name, y_true), numbers(name, y_score)
+    blocks = np.arange(y.size) if block is None else block_codes(name, block)
     if y.ndim != 1 or score.shape != y.shape or blocks.shape != y.shape:
         raise DataError(
             f"{name}: expected labels, scores and blocks of one shape (n,); "
@@ -175,7 +175,7 @@ def _labelled_rows(
         )
     if not np.isin(y, (0, 1)).all() or np.isnan(score).any():
         raise DataError(f"{name}: expected labels 0 or 1 and scores without NaN")
-    return y == 1, score, np.unique(blocks, return_inverse=True)[1]
+    return y == 1, score, blocks
 
 
 def _placements(y: npt.NDArray[np.bool_], score: Array) -> Array:

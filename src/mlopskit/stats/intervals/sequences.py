@@ -18,7 +18,7 @@ from attrs import cmp_using, field, frozen
 from scipy.special import betaln, expit, log_expit
 
 from mlopskit.errors import ConfigurationError, DataError
-from mlopskit.stats.intervals.base import Array, ArrayLike, Interval, share_interval, within
+from mlopskit.stats.intervals.base import Array, ArrayLike, Interval, numbers, share_interval, within
 from mlopskit.stats.state import State, dial
 from mlopskit.stats.summaries import Moments
 
@@ -132,7 +132,7 @@ class _Bounded(_Sequence):
 
     def _unit(self, values: ArrayLike) -> Array:
         """Return values that are known to lie in [lower, upper], moved to [0, 1]; NaN does not."""
-        x = np.asarray(values, dtype=float)
+        x = numbers(type(self).__name__, values)
         if x.ndim != 1 or (len(x) and not (x.min() >= self.lower and x.max() <= self.upper)):
             raise DataError(
                 f"{type(self).__name__}: expected values of shape (n,) in [{self.lower:g}, {self.upper:g}]; "
@@ -210,7 +210,7 @@ class EmpiricalBernstein(_Bounded):
             When a value lies outside the range.
         """
         x = self._unit(values)
-        return self._add(len(x), float(x.sum()), float(x @ x)) if len(x) else self
+        return self._add(len(x), float(x.sum()), float(x.dot(x))) if len(x) else self
 
     def update_sums(self, n: int, total: float, squares: float) -> EmpiricalBernstein:
         """Return the state after one more batch, given its number of rows, their sum and their sum of squares.
@@ -323,7 +323,7 @@ class AsymptoticSequence(_Sequence):
         DataError
             When a value is not finite.
         """
-        x = np.asarray(values, dtype=float)
+        x = numbers("AsymptoticSequence", values)
         if x.ndim != 1 or not np.isfinite(x).all():
             raise DataError(f"AsymptoticSequence: expected finite values of shape (n,); got shape {x.shape} or others")
         return self._next(moments=self.moments + Moments.of(x))

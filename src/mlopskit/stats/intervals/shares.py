@@ -173,7 +173,7 @@ def katz(k_a: ArrayLike, n_a: ArrayLike, k_b: ArrayLike, n_b: ArrayLike, level: 
     k_a, n_a, k_b, n_b = np.broadcast_arrays(k_a, n_a, k_b, n_b)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.asarray((k_a / n_a) / (k_b / n_b))
-        half = -ndtri((1 - level) / 2) * np.sqrt(1 / k_a - 1 / n_a + 1 / k_b - 1 / n_b)
+        half = -ndtri((1 - level) / 2) * np.sqrt((n_a - k_a) / (k_a * n_a) + (n_b - k_b) / (k_b * n_b))
         low, high = ratio * np.exp(-half), ratio * np.exp(half)
         exact = ((1 - level) / 2) ** (1 / n_a), ((1 - level) / 2) ** (-1 / n_b)
     every = (k_a == n_a) & (k_b == n_b)
