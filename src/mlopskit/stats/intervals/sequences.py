@@ -437,9 +437,9 @@ class BettingSequence(_Bounded):
 
 
 def _grown(log_capital: Array, stakes: Array, gains: Array) -> Array:
-    """Return log capitals after bets, one per row; added up one by one, so that portions do not matter."""
+    """Return log capitals after bets, one per row; numpy adds rows one by one, so that portions do not matter."""
     steps = np.empty((len(gains) + 1, len(log_capital)))
     steps[0] = log_capital
     np.multiply(stakes, gains, out=steps[1:])
     np.log1p(steps[1:], out=steps[1:])
-    return np.array(np.cumsum(steps, axis=0, out=steps)[-1])  # a copy: a view would keep all rows
+    return np.asarray(np.add.reduce(steps, axis=0))
