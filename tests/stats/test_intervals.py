@@ -717,6 +717,13 @@ def test_one_look_or_all_of_them(interval_of):
     assert formats.from_json(formats.to_json(always), Interval) == always
 
 
+def test_intervals_written_before_they_named_a_guarantee_are_read():
+    """Without the field an interval is taken to hold for one look, the weakest that was ever promised."""
+    text = formats.to_json(wilson(3, 10))
+    assert formats.from_json(text.replace('"guarantee":"fixed",', ""), Interval) == wilson(3, 10)
+    assert "guarantee" in text
+
+
 def test_an_interval_prints_as_an_answer():
     """Estimate, ends, level, n and method in one line."""
     assert str(wilson(8, 10)) == "0.8 [0.4902, 0.9433] (95%, n=10, wilson)"
