@@ -159,9 +159,9 @@ def calibrate(
 
     Methods are tried in the order given; each takes over from the one before if its mean loss out of fold is lower by
     more than one standard error of the difference, taken over rows, or over blocks where there are any. Measured on six
-    shapes of curve and 200 to 5,000 rows: close to the best method in each, where the lowest loss alone takes a sigmoid
-    for scores that need none. All curves are fitted to Platt's targets (n1 + 1)/(n1 + 2) and 1/(n0 + 2) instead of 1
-    and 0, so that no probability is 0 or 1 for want of rows.
+    shapes of curve: from 1,000 rows on within .005 of the log-loss of the best method for each. All curves are fitted
+    to Platt's targets (n1 + 1)/(n1 + 2) and 1/(n0 + 2) instead of 1 and 0, so that no probability is 0 or 1 for want
+    of rows.
 
     Parameters
     ----------
@@ -703,6 +703,11 @@ def predictive_interval(
     estimate is the expected metric less that optimism: twice the expected metric minus its mean over replicates.
     Differences between blocks widen each side to sqrt(side^2 + t^2 tau^2), t the Student quantile with n_blocks degrees
     of freedom. All of it assumes that P(y | score) is that of the reference.
+
+    Measured at a nominal .10 with 300 rows of reference: identity misses in .02 to .03 (its replicates allow for an
+    error that is not there), sigmoid in .07 to .11, isotonic in .11 to .13, and in .13 to .18 for the area and the
+    log-loss, whose optimism the correction only halves. A fresh day after 20 days whose log-odds differ by .8 (standard
+    deviation): .09 with tau^2, .31 without.
 
     Parameters
     ----------
