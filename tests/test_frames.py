@@ -60,7 +60,7 @@ KINDS = [
     ("decimals", series([D("1.1"), None], object), "decimal", 1),
     ("a signalling decimal NaN", series([D("1.1"), D("sNaN")], object), "decimal", 1),
     ("Arrow decimal", arrow([D("1.1"), None], pa.decimal128(5, 2)), "decimal", 1),
-    ("a date of year 9999", series([dt.date(9999, 12, 31), None], object), "other", 1),
+    ("a date of year 9999", series([dt.date(9999, 12, 31), None], object), "datetime", 1),
     ("naive and zoned", series([pd.Timestamp("2020"), pd.Timestamp("2020", tz="UTC")], object), "other", 0),
     ("text and numbers", series(["x", 1], object), "other", 0),
     ("bools and ints", series([True, 1], object), "other", 0),
@@ -306,12 +306,6 @@ def test_frames_go_one_below_the_other():
     assert joined.index.tolist() == [0, 1]
     with pytest.raises(DataError, match="at least one"):
         frames.concat([])
-
-
-def test_what_narwhals_cannot_read_is_refused():
-    """A pyarrow RecordBatch is no frame here; the error names its type."""
-    with pytest.raises(DataError, match="RecordBatch"):
-        frames.n_rows(pa.record_batch({"a": [1]}))
 
 
 def test_groups_go_by_first_appearance():

@@ -158,9 +158,9 @@ class ColumnSchema:
 
     def show(self, limit: Number) -> str:
         """Return a limit as people write it: a datetime in ISO format."""
-        if self.kind == "datetime":
-            return f"{np.datetime64(int(limit), 'ns')}" + ("Z" if self.zoned else "")
-        return f"{np.timedelta64(int(limit), 'ns')}" if self.kind == "duration" else f"{limit}"
+        if self.kind not in ("datetime", "duration"):
+            return f"{limit}"
+        return f"{frames.stamp(self.kind, int(limit))}" + ("Z" if self.zoned else "")
 
 
 def check_share(name: str, share: float) -> None:

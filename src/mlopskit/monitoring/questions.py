@@ -16,6 +16,7 @@ import pandas as pd
 from attrs import field, frozen
 from numpy.typing import NDArray
 
+from mlopskit import frames
 from mlopskit.errors import ConfigurationError, DataError
 from mlopskit.profiling import Binning, LevelBins, NumericBins, Profile
 from mlopskit.stats.summaries import location_and_scale
@@ -406,8 +407,8 @@ def _in_words(k0: int, n0: int, k1: int, n1: int) -> str:
 
 def _readable(kind: str, value: float) -> str:
     if kind == "datetime":
-        return str(pd.Timestamp(int(value)))
-    return str(pd.Timedelta(int(value))) if kind == "duration" else f"{value:.4g}"
+        return str(pd.Timestamp(frames.stamp(kind, int(value))))
+    return str(pd.Timedelta(frames.stamp(kind, int(value)))) if kind == "duration" else f"{value:.4g}"
 
 
 def watched(binning: Binning, features: Sequence[str] | None, batch_column: str | None) -> tuple[str, ...]:

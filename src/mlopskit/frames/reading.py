@@ -1,0 +1,435 @@
+"""One column of any storage as a `Column`: its logical kind, its values as numpy, and which of them are null.
+
+The kind says what a value means, never how an engine stores it, so that the same content has the same kind everywhere:
+
+- dates are datetimes at midnight; times are int64 nanoseconds, or Python integers where 64 bits do not hold them;
+- a decimal type without decimal places holds integers (so some engines hand on 128-bit integers);
+- an interval of months, days and nanoseconds is a duration whose months have 30 days;
+- dictionary-encoded values are categories; text is text, whatever its layout;
+- what has no kind of its own (nested values, bytes, times of day, mixed objects, nothing but nulls) is "other".
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+from attrs import field, frozen
+from numpy.typing import NDArray
+
+from mlopskit.errors import DataError
+
+Frame: TypeAlias = Any
+"""A frame in memory: a pandas or polars DataFrame, a pyarrow Table or RecordBatch, a dict of equally long arrays, or a
+numpy array of records. The columns of a 2-D array get their names by `dict(zip(names, array.T))`."""
+
+Kind: TypeAlias = Literal["bool", "int", "float", "str", "category", "datetime", "duration", "decimal", "other"]
+
+NUMERIC: frozenset[str] = frozenset({"int", "float", "datetime", "duration", "decimal"})
+"""Kinds whose values are numbers that can be ordered and binned."""
+
+_NANOSECONDS = {"D": 86_400 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+_DAYS_OF_A_MONTH = 30
+
+
+@frozen(eq=False)
+class Column:
+    """One column of a frame, engine-free.
+
+    Parameters
+    ----------
+    name
+        The column's name, as text.
+    kind
+        Its logical kind.
+    values
+        Shape (n_rows,). bool, int64, uint64 or float64 for those kinds; int64 nanoseconds (UTC where a zone is set)
+        for datetime and duration; int64 codes into `levels` (-1 where null) for str and category; Python objects for
+        decimal and other, and Python integers for integers and nanoseconds beyond 64 bits. The value under a null is
+        arbitrary.
+    null
+        Shape (n_rows,): True where the value is missing. A float NaN counts as missing in pandas' own dtypes, which
+        do not tell it from a null, and as a value elsewhere; `missing` folds the two.
+    levels
+        The distinct values of a str or category column in order of first appearance; None for other kinds.
+    zone
+        The time zone of a datetime column, or None.
+    """
+
+    name: str
+    kind: Kind
+    values: NDArray[Any]
+    null: NDArray[np.bool_]
+    levels: NDArray[Any] | None = field(default=None)
+    zone: str | None = field(default=None)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def missing(self) -> NDArray[np.bool_]:
+        """True where the value is null or NaN."""
+        if self.kind == "float":
+            result: NDArray[np.bool_] = self.null | np.isnan(self.values)
+            return result
+        return self.null
+
+    def valid(self) -> NDArray[Any]:
+        """Return the values that are neither null nor NaN; codes for str and category."""
+        missing = self.missing
+        result: NDArray[Any] = self.values if not missing.any() else self.values[~missing]
+        return result
+
+    def numbers(self) -> NDArray[np.float64]:
+        """Return the column as floats of shape (n_rows,), NaN where missing; datetimes and durations in nanoseconds.
+
+        Raises
+        ------
+        DataError
+            When the kind holds no numbers.
+        """
+        if self.kind not in NUMERIC and self.kind != "bool":
+            raise DataError(f"column {self.name!r} is of kind {self.kind!r}; expected numbers")
+        missing = self.missing
+        if self.values.dtype == object:
+            filled = np.where(missing, 0, self.values)
+            out = np.array([_as_float(v) for v in filled], dtype=np.float64)
+        else:
+            out = self.values.astype(np.float64)
+        if missing.any():
+            out[missing] = np.nan
+        return out
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
+
+
+def column(values: Any, name: str = "values") -> Column:
+    """Read one pandas Series, array or list as a `Column`."""
+    series = values if isinstance(values, pd.Series) else pd.Series(values)
+    dtype = series.dtype
+    if isinstance(dtype, pd.ArrowDtype):
+        return arrow_column(series.array.__arrow_array__(), name)  # type: ignore[attr-defined]
+    try:
+        null = series.isna().to_numpy(dtype=bool)
+    except decimal.InvalidOperation:
+        return column([None if isinstance(v, decimal.Decimal) and v.is_snan() else v for v in series], name)
+    if isinstance(dtype, pd.CategoricalDtype):
+        codes = np.asarray(series.cat.codes, dtype=np.int64)
+        return Column(name, "category", codes, null, np.asarray(dtype.categories, dtype=object))
+    if pd.api.types.is_object_dtype(dtype):
+        return _object_column(series, name, null)
+    if pd.api.types.is_bool_dtype(dtype):
+        return Column(name, "bool", _filled(series, null, False).to_numpy(dtype=bool), null)
+    if pd.api.types.is_integer_dtype(dtype):
+        unsigned = pd.api.types.is_unsigned_integer_dtype(dtype)
+        return Column(name, "int", _filled(series, null, 0).to_numpy(dtype=np.uint64 if unsigned else np.int64), null)
+    if pd.api.types.is_float_dtype(dtype):
+        return Column(name, "float", series.to_numpy(dtype=np.float64, na_value=np.nan), null)
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        zone = getattr(dtype, "tz", None)
+        return _stamps(pd.DatetimeIndex(series), name, null, "datetime", None if zone is None else str(zone))
+    if pd.api.types.is_timedelta64_dtype(dtype):
+        return _stamps(pd.TimedeltaIndex(series), name, null, "duration")
+    if pd.api.types.is_string_dtype(dtype):
+        return _level_column(series, name, null, "str")
+    return _object_column(series.astype(object), name, null)
+
+
+def _filled(series: pd.Series[Any], null: NDArray[np.bool_], value: int) -> pd.Series[Any]:
+    return series.fillna(value) if null.any() else series
+
+
+def _level_column(series: Any, name: str, null: NDArray[np.bool_], kind: Kind) -> Column:
+    codes, uniques = pd.factorize(series)
+    return Column(name, kind, np.asarray(codes, dtype=np.int64), null, np.asarray(uniques, dtype=object))
+
+
+def _stamps(index: Any, name: str, null: NDArray[np.bool_], kind: Kind, zone: str | None = None) -> Column:
+    """Read a pandas index of time stamps or time differences, whatever its unit."""
+    return Column(name, kind, _nanoseconds(index.asi8, index.unit, null), null, zone=zone)
+
+
+def _nanoseconds(raw: NDArray[np.int64], unit: str, null: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return counts of a unit as nanoseconds: Python integers where 64 bits do not hold them, 0 under a null."""
+    factor = _NANOSECONDS[unit]
+    values = np.where(null, 0, raw) if null.any() else raw
+    if factor == 1 or len(values) == 0:
+        return values
+    limit = (2**63 - 1) // factor
+    if -limit <= int(values.min()) and int(values.max()) <= limit:
+        return values * factor
+    result: NDArray[Any] = values.astype(object) * factor
+    return result
+
+
+def _object_column(series: pd.Series[Any], name: str, null: NDArray[np.bool_]) -> Column:
+    objects = np.asarray(series, dtype=object)
+    inferred = pd.api.types.infer_dtype(series, skipna=True)
+    if inferred == "string":
+        return _level_column(series, name, null, "str")
+    if inferred == "boolean":
+        return Column(name, "bool", np.where(null, False, objects).astype(bool), null)
+    if inferred == "integer":
+        return _integers(objects, name, null)
+    if inferred in {"floating", "mixed-integer-float"}:
+        try:
+            return Column(name, "float", pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan), null)
+        except OverflowError:
+            return Column(name, "other", objects, null)
+    if inferred in {"datetime", "datetime64", "date"}:
+        found = [getattr(v, "tzinfo", None) for v in objects[~null]]
+        zones = {str(zone) for zone in found if zone is not None}
+        if not (zones and None in found):
+            zone = None if not zones else zones.pop() if len(zones) == 1 else "UTC"
+            return _object_stamps(series, name, null, "datetime", zone)
+    if inferred in {"timedelta", "timedelta64"}:
+        return _object_stamps(series, name, null, "duration")
+    if inferred == "decimal":
+        return _decimals(objects, name, null)
+    return Column(name, "other", objects, null)
+
+
+def _integers(objects: NDArray[Any], name: str, null: NDArray[np.bool_]) -> Column:
+    filled = np.where(null, 0, objects)
+    try:
+        return Column(name, "int", filled.astype(np.int64), null)
+    except OverflowError:
+        return Column(name, "int", filled, null)
+
+
+def _decimals(objects: NDArray[Any], name: str, null: NDArray[np.bool_]) -> Column:
+    filled = objects.copy()
+    filled[null] = decimal.Decimal(0)
+    return Column(name, "decimal", filled, null)
+
+
+def _object_stamps(
+    series: pd.Series[Any], name: str, null: NDArray[np.bool_], kind: Kind, zone: str | None = None
+) -> Column:
+    try:
+        made: Any = pd.to_datetime(series, utc=zone is not None) if kind == "datetime" else pd.to_timedelta(series)
+        index = pd.DatetimeIndex(made) if kind == "datetime" else pd.TimedeltaIndex(made)
+        return _stamps(index, name, null, kind, zone)
+    except (ValueError, OverflowError):  # beyond the range of a unit
+        counts = np.array([0 if gone else _count(v) for v, gone in zip(series, null, strict=True)], dtype=object)
+        return Column(name, kind, counts, null, zone=zone)
+
+
+def _count(value: Any) -> int:
+    """Return the nanoseconds of one time stamp or time difference, exactly."""
+    if isinstance(value, pd.Timestamp):
+        value = (value if value.tzinfo is None else value.tz_convert(None)).to_numpy()
+    elif isinstance(value, pd.Timedelta):
+        value = value.to_numpy()
+    elif isinstance(value, dt.datetime) and value.tzinfo is not None:
+        value = np.datetime64(value.astimezone(dt.UTC).replace(tzinfo=None))
+    elif isinstance(value, dt.timedelta):
+        value = np.timedelta64(value)
+    elif isinstance(value, dt.date):
+        value = np.datetime64(value)
+    unit, step = np.datetime_data(value.dtype)
+    return int(value.astype(np.int64)) * step * _NANOSECONDS[unit]
+
+
+def stamp(kind: str, nanoseconds: int) -> Any:
+    """Return a numpy datetime or duration of so many nanoseconds, in coarser units where 64 bits are too few.
+
+    >>> stamp("datetime", 1_577_836_800_000_000_001)
+    np.datetime64('2020-01-01T00:00:00.000000001')
+    >>> stamp("datetime", 253_370_764_800 * 10**9)
+    np.datetime64('9999-01-01T00:00:00.000000')
+    """
+    make: Any = np.datetime64 if kind == "datetime" else np.timedelta64
+    unit = next((u for u in ("ns", "us") if abs(nanoseconds) < 2**63 * _NANOSECONDS[u]), "s")
+    return make(nanoseconds // _NANOSECONDS[unit], unit)
+
+
+def narwhals_column(series: Any, name: str) -> Column:
+    """Read a narwhals series."""
+    import narwhals.stable.v2 as nw
+
+    dtype = series.dtype
+    null = np.asarray(series.is_null().to_numpy(), dtype=bool)
+    if dtype == nw.Boolean:
+        return Column(name, "bool", np.asarray(series.fill_null(False).to_numpy(), dtype=bool), null)
+    if dtype in (nw.Int128, nw.UInt128) or (dtype == nw.Decimal and series.to_native().dtype.scale == 0):
+        return _integers(_objects(None if v is None else int(v) for v in series.to_list()), name, null)
+    if dtype.is_integer():
+        wide = np.int64 if dtype.is_signed_integer() else np.uint64
+        return Column(name, "int", np.asarray(series.fill_null(0).to_numpy()).astype(wide, copy=False), null)
+    if dtype.is_float():
+        floats = np.asarray(series.fill_null(0.0).to_numpy()).astype(np.float64, copy=False)
+        return Column(name, "float", floats, null)
+    if dtype in (nw.Date, nw.Datetime, nw.Duration):
+        stamps = series.to_numpy()
+        kind: Kind = "duration" if dtype == nw.Duration else "datetime"
+        values = _nanoseconds(stamps.view(np.int64), np.datetime_data(stamps.dtype)[0], null)
+        return Column(name, kind, values, null, zone=getattr(dtype, "time_zone", None))
+    if dtype in (nw.String, nw.Categorical, nw.Enum):
+        return _polars_levels(series.to_native(), name, null, "str" if dtype == nw.String else "category")
+    objects = _objects(series.to_list())
+    if dtype == nw.Decimal:
+        return _decimals(objects, name, null)
+    if dtype == nw.Object:
+        return _object_column(pd.Series(objects), name, null)
+    return Column(name, "other", objects, null)
+
+
+def _polars_levels(series: Any, name: str, null: NDArray[np.bool_], kind: Kind) -> Column:
+    import polars as pl
+
+    text = series.cast(pl.String)
+    levels = text.unique(maintain_order=True).drop_nulls()
+    codes = text.cast(pl.Enum(levels)).to_physical().fill_null(0).to_numpy().astype(np.int64)
+    codes[null] = -1
+    return Column(name, kind, codes, null, _objects(levels.to_list()))
+
+
+def _objects(values: Any) -> NDArray[Any]:
+    return np.fromiter(values, dtype=object)
+
+
+def arrow_column(values: Any, name: str) -> Column:
+    """Read a pyarrow array, chunked or not; numbers and times without nulls are not copied."""
+    from pyarrow import types
+
+    array = _one_array(values)
+    held = array.type
+    null = _arrow_nulls(array)
+    if types.is_dictionary(held):
+        return _arrow_levels(array, name, null, "category" if types.is_dictionary(values.type) else "str")
+    if types.is_boolean(held):
+        return Column(name, "bool", array.fill_null(False).to_numpy(zero_copy_only=False), null)
+    if types.is_integer(held):
+        wide = np.uint64 if types.is_unsigned_integer(held) else np.int64
+        return Column(name, "int", array.fill_null(0).to_numpy().astype(wide, copy=False), null)
+    if types.is_floating(held):
+        return Column(name, "float", array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False), null)
+    if types.is_temporal(held) and not types.is_time(held):
+        return _arrow_times(array, name, null)
+    objects = _objects(array.to_pylist())
+    if types.is_decimal(held) and held.scale <= 0:
+        return _integers(_objects(None if v is None else int(v) for v in objects), name, null)
+    return _decimals(objects, name, null) if types.is_decimal(held) else Column(name, "other", objects, null)
+
+
+def _one_array(values: Any) -> Any:
+    """Return one pyarrow array without chunks, extension types and run ends; text is dictionary-encoded."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(values.type, pa.BaseExtensionType):
+        values = values.cast(values.type.storage_type)
+    if pa.types.is_run_end_encoded(values.type):
+        chunks = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
+        values = pa.chunked_array([pc.run_end_decode(chunk) for chunk in chunks], values.type.value_type)
+    if pa.types.is_string_view(values.type):
+        values = values.cast(pa.large_string())
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        values = values.dictionary_encode()
+    if not isinstance(values, pa.ChunkedArray):
+        return values
+    if pa.types.is_dictionary(values.type):
+        values = values.unify_dictionaries()
+    return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
+
+
+def _arrow_nulls(array: Any) -> NDArray[np.bool_]:
+    if array.null_count == 0:
+        return np.zeros(len(array), dtype=bool)
+    result: NDArray[np.bool_] = array.is_null().to_numpy(zero_copy_only=False)
+    return result
+
+
+def _arrow_levels(array: Any, name: str, null: NDArray[np.bool_], kind: Kind) -> Column:
+    import pyarrow.compute as pc
+
+    found = array.dictionary
+    if found.null_count or pc.count_distinct(found).as_py() < len(found):
+        array = array.dictionary_decode().dictionary_encode()
+        found, null = array.dictionary, _arrow_nulls(array)
+    codes = array.indices.fill_null(0).to_numpy().astype(np.int64)
+    codes[null] = -1
+    return Column(name, kind, codes, null, _objects(found.to_pylist()))
+
+
+def _arrow_times(array: Any, name: str, null: NDArray[np.bool_]) -> Column:
+    import pyarrow as pa
+
+    held = array.type
+    if pa.types.is_interval(held):
+        return Column(name, "duration", _arrow_intervals(array, null), null)
+    days = pa.types.is_date32(held)
+    raw = array.view(pa.int32() if days else pa.int64()).fill_null(0).to_numpy().astype(np.int64, copy=False)
+    unit = "D" if days else "ms" if pa.types.is_date64(held) else held.unit
+    kind: Literal["datetime", "duration"] = "duration" if pa.types.is_duration(held) else "datetime"
+    return Column(name, kind, _nanoseconds(raw, unit, null), null, zone=getattr(held, "tz", None))
+
+
+def _arrow_intervals(array: Any, null: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return intervals of months, days and nanoseconds as nanoseconds."""
+    fields = np.dtype([("months", "<i4"), ("days", "<i4"), ("rest", "<i8")])
+    raw = np.frombuffer(array.buffers()[1], dtype=fields)[array.offset : array.offset + len(array)]
+    days = np.where(null, 0, raw["months"].astype(np.int64) * _DAYS_OF_A_MONTH + raw["days"])
+    rest = np.where(null, 0, raw["rest"])
+    if (np.abs(days * float(_NANOSECONDS["D"]) + rest) < 2.0**62).all():
+        return days * _NANOSECONDS["D"] + rest
+    result: NDArray[Any] = days.astype(object) * _NANOSECONDS["D"] + rest.astype(object)
+    return result
+
+
+def restore(column: Column) -> pd.Series[Any]:
+    """Return a `Column` as a pandas Series, nulls included."""
+    if column.levels is not None:
+        if column.kind == "category":
+            return pd.Series(pd.Categorical.from_codes(column.values, categories=pd.Index(column.levels)))
+        padded = np.append(column.levels, np.array([None], dtype=object))
+        return pd.Series(padded[column.values])
+    if column.kind == "datetime":
+        stamps = pd.Series(pd.DatetimeIndex(_in_one_unit(column)))
+        stamps = stamps if column.zone is None else stamps.dt.tz_localize("UTC").dt.tz_convert(column.zone)
+        return stamps.mask(column.null)
+    if column.kind == "duration":
+        return pd.Series(pd.TimedeltaIndex(_in_one_unit(column))).mask(column.null)
+    if not column.null.any():
+        return pd.Series(column.values)
+    if column.kind in {"int", "float"} and column.values.dtype != object:
+        floats = np.where(column.null, np.nan, column.values.astype(np.float64))
+        if column.kind == "float" or np.nanmax(np.abs(floats), initial=0.0) <= 2.0**53:
+            return pd.Series(floats)
+    objects = column.values.astype(object)
+    objects[column.null] = None
+    return pd.Series(objects)
+
+
+def _in_one_unit(column: Column) -> NDArray[Any]:
+    """Return times as numpy has them: nanoseconds, or the finest unit that holds them all."""
+    letter = "M8" if column.kind == "datetime" else "m8"
+    if column.values.dtype != object:
+        return column.values.view(f"{letter}[ns]")
+    widest = max(abs(int(v)) for v in column.values)
+    unit = np.datetime_data(stamp(column.kind, widest).dtype)[0]
+    return (column.values // _NANOSECONDS[unit]).astype(np.int64).view(f"{letter}[{unit}]")
+
+
+def infinite(column: Column) -> NDArray[np.bool_]:
+    """Return which values of a float or decimal column are infinite; none for other kinds.
+
+    >>> infinite(column([1.0, np.inf, np.nan])).tolist()
+    [False, True, False]
+    """
+    if column.kind == "float":
+        return np.asarray(np.isinf(column.values), dtype=bool)
+    if column.kind == "decimal":
+        values = column.values.tolist()
+        return np.fromiter((isinstance(v, decimal.Decimal) and v.is_infinite() for v in values), bool, len(values))
+    return np.zeros(len(column), dtype=bool)
