@@ -185,19 +185,27 @@ def _object_codes(values: NDArray[Any]) -> Hashes:
             table = _text_codes(read.levels if read.levels is not None else ())
             out[rows] = table[read.values]
         elif read.kind == "other":
-            out[rows] = _text_codes(repr(_canonical(v)) for v in values[rows])
+            out[rows] = _text_codes(_text_of(v) for v in values[rows])
         else:
             out[rows] = _codes(read)
     return out
 
 
+def _text_of(value: Any) -> str:
+    nested = isinstance(value, (dict, list, tuple, np.ndarray))
+    return repr(_canonical(value)) if nested else f"{type(value).__name__} {value!r}"
+
+
 def _canonical(value: Any) -> Any:
-    """Return a nested value as lists and plain numbers, so that engines agree on its text."""
+    """Return a nested value as lists, texts and codes of numbers and moments, so that engines agree on its text."""
     if isinstance(value, dict):
         return sorted(([str(k), _canonical(v)] for k, v in value.items()), key=lambda pair: str(pair[0]))
     if isinstance(value, (list, tuple, np.ndarray)):
         return [_canonical(v) for v in value]
-    return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, (str, bytes)):
+        return value
+    code = int(_codes(column([value]))[0])
+    return None if code == int(_ABSENT) else code
 
 
 def _text_codes(texts: Iterable[Any]) -> Hashes:

@@ -68,20 +68,19 @@ class Work(Generic[T]):
             total = [self.add(total[0], part) if total else part]
         return total if total or partition is not None else [one(piece) for piece in empty]
 
-    def sent(self, pieces: Iterable[Frame], partition: int) -> Any:
-        """Return the dumped sum over one partition, or None where it has no rows."""
-        return next(map(self.dump, self.sums(pieces, partition)), None)
+    def sent(self, pieces: Iterable[Frame], partition: int) -> list[Any]:
+        """Return the sum over one partition, dumped, as a list of one, or of none where it has no rows."""
+        return list(map(self.dump, self.sums(pieces, partition)))
 
-    def joined(self, parts: Iterable[Any]) -> Any:
-        """Return the dumped sum of dumped sums, or None where all are None."""
-        return next(map(self.dump, self.folded(parts)), None)
+    def joined(self, parts: Iterable[Iterable[Any]]) -> list[Any]:
+        """Return the sum of dumped sums, dumped again, as a list of one or none."""
+        return list(map(self.dump, self.folded(parts)))
 
-    def folded(self, parts: Iterable[Any]) -> list[T]:
-        """Return the sum of dumped sums as a list of one, or of none where all are None."""
+    def folded(self, parts: Iterable[Iterable[Any]]) -> list[T]:
+        """Return the sum of dumped sums as a list of one or none."""
         total: list[T] = []
-        for part in parts:
-            if part is not None:
-                total = [self.add(total[0], self.load(part)) if total else self.load(part)]
+        for part in (self.load(dumped) for group in parts for dumped in group):
+            total = [self.add(total[0], part) if total else part]
         return total
 
 
@@ -228,10 +227,8 @@ class _PolarsLazy(Source):
         return self.data.select(wanted)
 
     def pieces(self) -> Iterator[Frame]:
-        found = iter(self.data.collect_batches(chunk_size=_ROWS, engine="streaming"))
-        first = next(found, None)
-        yield self.data.head(0).collect() if first is None else first
-        yield from found
+        batches = self.data.collect_batches(chunk_size=_ROWS, engine="streaming")
+        return _some(batches, lambda: self.data.head(0).collect())
 
 
 class _DuckDB(Source):
@@ -253,7 +250,7 @@ class _DuckDB(Source):
         fetch = getattr(kind, "to_arrow_reader", None) or kind.fetch_record_batch
         reader = fetch(self.data, _ROWS)
         try:
-            yield from _with_schema(reader, reader.schema)
+            yield from _some(reader, reader.schema.empty_table)
         finally:
             reader.close()
 
@@ -274,7 +271,7 @@ class _ArrowDataset(Source):
 
     def _batches(self, wanted: list[str] | None) -> Iterator[Frame]:
         scanner = self.data.scanner(columns=wanted, batch_size=_ROWS, fragment_readahead=1, batch_readahead=4)
-        return _with_schema(scanner.to_batches(), scanner.projected_schema)
+        return _some(scanner.to_batches(), scanner.projected_schema.empty_table)
 
 
 class _ArrowScanner(Source):
@@ -286,7 +283,7 @@ class _ArrowScanner(Source):
         return list(self.data.projected_schema.names)
 
     def pieces(self) -> Iterator[Frame]:
-        return _with_schema(self.data.to_batches(), self.data.projected_schema)
+        return _some(self.data.to_batches(), self.data.projected_schema.empty_table)
 
 
 class _ArrowReader(Source):
@@ -298,7 +295,7 @@ class _ArrowReader(Source):
         return list(self.data.schema.names)
 
     def pieces(self) -> Iterator[Frame]:
-        return _with_schema(self.data, self.data.schema)
+        return _some(self.data, self.data.schema.empty_table)
 
 
 class _ArrowParquet(Source):
@@ -322,15 +319,17 @@ class _ArrowParquet(Source):
         fields = list(have) if wanted is None else [have.field(name) for name in wanted]
         narrow = pa.schema(fields)
         batches = self.data.iter_batches(_ROWS, columns=wanted)
-        return _with_schema((batch if wanted is None else batch.select(wanted) for batch in batches), narrow)
+        return _some((batch if wanted is None else batch.select(wanted) for batch in batches), narrow.empty_table)
 
 
-def _with_schema(batches: Iterable[Any], schema: Any) -> Iterator[Frame]:
-    """Yield Arrow batches; an empty table where there are none."""
-    found = iter(batches)
-    first = next(found, None)
-    yield schema.empty_table() if first is None else first
-    yield from found
+def _some(batches: Iterable[Frame], empty: Callable[[], Frame]) -> Iterator[Frame]:
+    """Yield the batches, or a frame without rows where there are none."""
+    found = False
+    for batch in batches:
+        found = True
+        yield batch
+    if not found:
+        yield empty()
 
 
 class _Distributed(Source):
@@ -363,11 +362,19 @@ class _Dask(_Distributed):
         from dask import delayed
 
         work = evolve(work, names=tuple(self.names()))
-        sent, joined = delayed(work.sent, pure=False), delayed(work.joined, pure=False)
-        parts = [sent([part], i) for i, part in enumerate(self.data.to_delayed())]
+        joined = delayed(work.joined, pure=False)
+        parts = self.data.map_partitions(_one_cell, work, meta=pd.Series([], dtype=object)).to_delayed()
         while len(parts) > 1:
             parts = [joined(parts[i : i + _FAN_IN]) for i in range(0, len(parts), _FAN_IN)]
         return work.folded([parts[0].compute()]) or work.sums([self.data.partitions[0].compute()])
+
+
+def _one_cell(rows: Frame, work: Work[Any], partition_info: Any = None) -> pd.Series[Any]:
+    """Return the dumped sum of a Dask partition; the engine itself sets `partition_info`, for it knows that name."""
+    sent = work.sent([rows], partition_info["number"])
+    cells = np.empty(len(sent), dtype=object)
+    cells[:] = sent
+    return pd.Series(cells)
 
 
 class _Spark(_Distributed):
@@ -383,12 +390,14 @@ class _Spark(_Distributed):
 
     def sums(self, work: Work[T]) -> list[T]:
         require("pyarrow", "spark")
-        work = evolve(work, names=tuple(self.names()))
-        rows = self.data.mapInArrow(_one_row(work), "summary binary, problem string").collect()
+        names = self.names()
+        plain = self.data.toDF(*[f"c{i}" for i in range(len(names))])  # the mapping trips over dots and doubled names
+        work = evolve(work, names=tuple(names))
+        rows = plain.mapInArrow(_one_row(work), "summary binary, problem string").collect()
         problem = next((row.problem for row in rows if row.problem is not None), None)
         if problem is not None:
             raise DataError(problem)
-        return work.folded(bytes(row.summary) for row in rows) or work.sums([self.data.limit(0).toArrow()])
+        return work.folded([bytes(row.summary)] for row in rows) or work.sums([self.data.limit(0).toArrow()])
 
 
 def _one_row(work: Work[Any]) -> Callable[[Iterator[Any]], Iterator[Any]]:
@@ -397,12 +406,14 @@ def _one_row(work: Work[Any]) -> Callable[[Iterator[Any]], Iterator[Any]]:
         from pyspark import TaskContext
 
         context = TaskContext.get()
-        problem = summary = None
+        tables = (table.rename_columns(work.names) for table in _gathered(batches))
         try:
-            summary = work.sent(_gathered(batches), 0 if context is None else context.partitionId())
+            found: list[tuple[Any, Any]] = [
+                (summary, None) for summary in work.sent(tables, context.partitionId() if context else 0)
+            ]
         except DataError as error:
-            problem = str(error)
-        if summary is not None or problem is not None:
+            found = [(None, str(error))]
+        for summary, problem in found:
             row = {"summary": pa.array([summary], pa.binary()), "problem": pa.array([problem], pa.string())}
             yield pa.RecordBatch.from_pydict(row)
 

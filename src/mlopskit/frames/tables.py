@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -173,28 +174,21 @@ def concat(parts: Sequence[Frame]) -> pd.DataFrame:
 
 
 def stacked(parts: Sequence[Frame]) -> Frame:
-    """Return frames one below the other: of one engine as that engine's frame, otherwise as pandas."""
+    """Return frames one below the other: as their engine's frame where it joins them unchanged, or as pandas."""
     if len(parts) == 1:
         return parts[0]
     wanted = names(parts[0])
     if all(map(_is_arrow, parts)):
         import pyarrow as pa
 
-        tables = [pa.table(chosen(part, wanted)) for part in parts]
-        return _fitting(lambda: pa.concat_tables(tables, promote_options="permissive"), pa.ArrowException)
+        with suppress(pa.ArrowException):
+            return pa.concat_tables([pa.table(chosen(part, wanted)) for part in parts], promote_options="default")
     if all(map(_is_polars, parts)):
         import polars as pl
 
-        frames = [chosen(part, wanted) for part in parts]
-        return _fitting(lambda: pl.concat(frames, how="vertical_relaxed"), pl.exceptions.PolarsError)
+        with suppress(pl.exceptions.PolarsError):
+            return pl.concat([chosen(part, wanted) for part in parts], how="vertical")
     return concat(parts)
-
-
-def _fitting(join: Callable[[], Frame], problem: type[Exception]) -> Frame:
-    try:
-        return join()
-    except problem as error:
-        raise DataError(f"a column changes its type between pieces: {error}") from error
 
 
 def _united(pieces: list[pd.DataFrame], wanted: Sequence[str]) -> Iterator[pd.DataFrame]:
