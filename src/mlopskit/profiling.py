@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mlopskit import formats, frames
 from mlopskit.errors import ConfigurationError, DataError
+from mlopskit.stats.lookup import Lookup
 from mlopskit.stats.summaries import Moments, concordance, quantile_edges
 
 Level: TypeAlias = str | int | float | bool
@@ -62,7 +63,15 @@ class NumericBins:
         DataError
             When the column holds no numbers.
         """
-        return np.where(column.missing, -1, np.searchsorted(self.edges, _numbers(self, column), side="left"))
+        return self._lookup.place(_numbers(self, column))
+
+    def count(self, column: frames.Column) -> Ints:
+        """Return how many rows lie in each bin; missing values lie in none."""
+        return self._lookup.count(_numbers(self, column))
+
+    @cached_property
+    def _lookup(self) -> Lookup:
+        return Lookup(self.edges)
 
 
 @frozen
@@ -106,6 +115,11 @@ class LevelBins:
         places = {(isinstance(v, bool), v): i for i, v in enumerate(self.levels)}
         table = [places.get((isinstance(v, bool), v), other) for v in map(_level, found)]
         return np.where(missing, -1, np.array([*table, other], dtype=np.intp)[codes])
+
+    def count(self, column: frames.Column) -> Ints:
+        """Return how many rows hold each level, and any other; missing values are none."""
+        place = self.place(column)
+        return np.bincount(place[place >= 0], minlength=len(self)).astype(np.int64, copy=False)
 
 
 ColumnBins: TypeAlias = NumericBins | LevelBins
@@ -420,10 +434,8 @@ def _text_levels(column: frames.Column) -> tuple[Level, ...]:
 
 
 def _profile_column(bins: ColumnBins, column: frames.Column) -> ColumnProfile:
-    place = bins.place(column)
-    valid = place >= 0
-    counts = np.bincount(place[valid], minlength=len(bins)).astype(np.int64, copy=False)
-    n_missing = int((~valid).sum())
+    counts, valid = bins.count(column), ~column.missing
+    n_missing = int(column.missing.sum())
     if column.kind not in frames.NUMERIC or bins.kind not in frames.NUMERIC or not valid.any():
         return ColumnProfile(bins.name, n_missing, 0, None, None, counts)
     infinite = frames.infinite(column)
