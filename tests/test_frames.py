@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from mlopskit import frames
 from mlopskit.errors import DataError
+from mlopskit.schema import ColumnSchema, Schema
+from mlopskit.validation import DataValidator
 
 D = decimal.Decimal
 DAY = 86_400_000_000_000
@@ -330,3 +332,88 @@ def test_dates_beside_moments_with_a_zone_are_no_datetimes():
     """A column of a date and a zoned moment has no one time line: it is of kind other, not an error."""
     column = frames.column(pd.Series([dt.date(2000, 1, 1), pd.Timestamp("2000-01-01", tz="UTC")], dtype=object))
     assert column.kind == "other"
+
+
+EPOCH = dt.datetime(1970, 1, 1)
+ZONED = dt.timezone(dt.timedelta(hours=5))
+FAR = [
+    [dt.datetime(9999, 12, 31, 23, 59, 59, 999999), dt.datetime(1, 1, 1), None],
+    [dt.date(9999, 12, 31), dt.date(1, 1, 1), None],
+    [dt.datetime(9999, 1, 1, tzinfo=ZONED), dt.datetime(1, 1, 2, tzinfo=ZONED), None],
+    [np.datetime64("9999-01-01", "s"), np.datetime64("2020-01-01", "ns"), None],
+    [np.datetime64("9999", "Y"), np.datetime64("0001-02", "M"), None],
+    [pd.Timestamp("9999-01-01", tz="UTC"), pd.Timestamp(7, tz="UTC"), None],
+    [pd.Timestamp("9999-01-01"), pd.Timestamp(1_000), None],
+    [dt.timedelta(days=999_999), dt.timedelta(days=-999_999, microseconds=1), None],
+    [np.timedelta64(10**6, "D"), pd.Timedelta(7), None],
+]
+
+
+def nanoseconds(value):
+    """The exact count, by Python's own integers."""
+    if isinstance(value, (pd.Timestamp, pd.Timedelta)):
+        return int(value.asm8.astype(np.int64)) * {"ns": 1, "us": 1000, "ms": 10**6, "s": 10**9}[value.unit]
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        value = value.astype(f"{value.dtype.kind}8[us]").item()
+    if isinstance(value, dt.timedelta):
+        return value // dt.timedelta(microseconds=1) * 1000
+    if not isinstance(value, dt.datetime):
+        value = dt.datetime.combine(value, dt.time())
+    utc = value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
+    return (utc - EPOCH) // dt.timedelta(microseconds=1) * 1000
+
+
+@pytest.mark.parametrize("cells", FAR, ids=lambda cells: f"{type(cells[0]).__name__} {cells[0]}")
+def test_times_beyond_64_bits_of_nanoseconds_are_exact_integers(cells):
+    """Dates of the years 1 and 9999 stay datetimes, exact to the nanosecond, and come back as such."""
+    column = frames.column(pd.Series(cells, dtype=object))
+    assert column.kind == ("duration" if isinstance(cells[0], (dt.timedelta, np.timedelta64)) else "datetime")
+    assert column.null.tolist() == [False, False, True]
+    assert column.values.tolist()[:2] == [nanoseconds(v) for v in cells[:2]]
+    restored = frames.restore(column)
+    assert restored.isna().tolist() == [False, False, True]
+    again = frames.column(restored)
+    assert (again.kind, again.zone is None) == (column.kind, column.zone is None)
+    assert [v // 1000 for v in again.values[:2].tolist()] == [v // 1000 for v in column.values[:2].tolist()]
+    assert column.numbers()[:2].tolist() == [float(v) for v in column.values[:2].tolist()]
+
+
+def test_a_stamp_is_in_the_finest_unit_that_holds_it():
+    """Nanoseconds where 64 bits hold them, then microseconds, then seconds."""
+    found = [frames.stamp("duration", v) for v in (2**63 - 1, 2**63, 2**63 * 1000)]
+    assert [np.datetime_data(v.dtype)[0] for v in found] == ["ns", "us", "s"]
+    assert frames.stamp("datetime", nanoseconds(dt.date(9999, 12, 31))) == np.datetime64("9999-12-31")
+
+
+def test_a_schema_shows_far_limits():
+    """A limit of the year 1 is shown, and a batch beyond it is described."""
+    day = pd.Series([dt.date(1, 1, 1), dt.date(9999, 12, 31)] * 30, dtype=object)
+    validator = DataValidator().fit(pd.DataFrame({"day": day}))
+    assert "0001-01-01" in str(validator.schema["day"].show(validator.schema["day"].low))
+    late = DataValidator(schema=Schema([ColumnSchema("day", "datetime", low=0)])).validate(pd.DataFrame({"day": day}))
+    assert "0001-01-01" in late.failures[0].message
+
+
+def test_columns_are_restored_in_place_of_doubled_names():
+    """A frame whose names stand twice becomes pandas with both."""
+    frame = frames.to_pandas(pa.table([[1, None], ["x", "y"]], names=["a", "a"]))
+    assert list(frame.columns) == ["a", "a"]
+    assert frame.iloc[:, 1].tolist() == ["x", "y"]
+
+
+def test_names_that_look_like_patterns_are_names():
+    """A star or a regular expression as a column name selects that column alone."""
+    frame = pl.DataFrame({"*": [1], "^a.*$": [2], "ab": [3]})
+    for source in (frame, frame.lazy()):
+        for name in frame.columns:
+            assert frames.names(frames.select(source, [name])) == [name]
+
+
+def test_ragged_and_nested_dicts_are_refused():
+    """A dict needs arrays, of one length and one dimension; records with fields of two dimensions are refused, too."""
+    for thing in ({"a": [1], "b": [1, 2]}, {"a": 1}):
+        with pytest.raises(DataError, match="a dict of columns needs arrays"):
+            frames.n_rows(thing)
+    with pytest.raises(DataError):
+        frames.columns(np.zeros(3, dtype=[("a", "f8", (2, 2))]))
+    assert frames.n_rows({}) == 0

@@ -177,21 +177,22 @@ def _as_float(value: Any) -> float:
 
 def _object_codes(values: NDArray[Any]) -> Hashes:
     """Code objects of any types: each type as a column of that type is coded, what has no kind by its text."""
-    kinds = pd.Series([(type(v).__name__, getattr(v, "tzinfo", None) is None) for v in values], dtype=object)
+    if all(type(v) is str for v in values):
+        return _text_codes(values)
+    groups: dict[Any, list[int]] = {}
+    for i, value in enumerate(values):
+        groups.setdefault((type(value), getattr(value, "tzinfo", None) is None), []).append(i)
     out = np.zeros(len(values), dtype=np.uint64)
-    for rows in kinds.groupby(kinds).indices.values():
+    for rows in groups.values():
         read = column(pd.Series(values[rows], dtype=object))
-        if read.kind == "str":
-            table = _text_codes(read.levels if read.levels is not None else ())
-            out[rows] = table[read.values]
-        elif read.kind == "other":
-            out[rows] = _text_codes(_text_of(v) for v in values[rows])
-        else:
-            out[rows] = _codes(read)
+        nameless = read.kind == "other" or read.levels is not None
+        out[rows] = _text_codes(map(_text_of, values[rows])) if nameless else _codes(read)
     return out
 
 
 def _text_of(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     nested = isinstance(value, (dict, list, tuple, np.ndarray))
     return repr(_canonical(value)) if nested else f"{type(value).__name__} {value!r}"
 

@@ -224,7 +224,7 @@ class _PolarsLazy(Source):
         return list(self.data.collect_schema().names())
 
     def narrow(self, wanted: list[str]) -> Any:
-        return self.data.select(wanted)
+        return self.data.select(tables.polars_names(wanted))
 
     def pieces(self) -> Iterator[Frame]:
         batches = self.data.collect_batches(chunk_size=_ROWS, engine="streaming")

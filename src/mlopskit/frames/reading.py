@@ -118,6 +118,8 @@ def column(values: Any, name: str = "values") -> Column:
     dtype = series.dtype
     if isinstance(dtype, pd.ArrowDtype):
         return arrow_column(series.array.__arrow_array__(), name)  # type: ignore[attr-defined]
+    if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+        return _plain_column(series.to_numpy(), name)
     try:
         null = series.isna().to_numpy(dtype=bool)
     except decimal.InvalidOperation:
@@ -142,6 +144,16 @@ def column(values: Any, name: str = "values") -> Column:
     if pd.api.types.is_string_dtype(dtype):
         return _level_column(series, name, null, "str")
     return _object_column(series.astype(object), name, null)
+
+
+def _plain_column(values: NDArray[Any], name: str) -> Column:
+    """Read numbers that numpy holds; NaN is null, because such a column has no other way to say it."""
+    if values.dtype.kind == "f":
+        floats = values.astype(np.float64, copy=False)
+        return Column(name, "float", floats, np.isnan(floats))
+    kind: Kind = "bool" if values.dtype.kind == "b" else "int"
+    wide = {"b": np.bool_, "i": np.int64, "u": np.uint64}[values.dtype.kind]
+    return Column(name, kind, values.astype(wide, copy=False), np.zeros(len(values), dtype=bool))
 
 
 def _filled(series: pd.Series[Any], null: NDArray[np.bool_], value: int) -> pd.Series[Any]:
@@ -236,6 +248,8 @@ def _count(value: Any) -> int:
         value = np.timedelta64(value)
     elif isinstance(value, dt.date):
         value = np.datetime64(value)
+    if np.datetime_data(value.dtype)[0] not in _NANOSECONDS:
+        value = value.astype(f"{value.dtype.kind}8[s]")
     unit, step = np.datetime_data(value.dtype)
     return int(value.astype(np.int64)) * step * _NANOSECONDS[unit]
 
@@ -253,41 +267,37 @@ def stamp(kind: str, nanoseconds: int) -> Any:
     return make(nanoseconds // _NANOSECONDS[unit], unit)
 
 
-def narwhals_column(series: Any, name: str) -> Column:
-    """Read a narwhals series."""
-    import narwhals.stable.v2 as nw
-
-    dtype = series.dtype
-    null = np.asarray(series.is_null().to_numpy(), dtype=bool)
-    if dtype == nw.Boolean:
-        return Column(name, "bool", np.asarray(series.fill_null(False).to_numpy(), dtype=bool), null)
-    if dtype in (nw.Int128, nw.UInt128) or (dtype == nw.Decimal and series.to_native().dtype.scale == 0):
-        return _integers(_objects(None if v is None else int(v) for v in series.to_list()), name, null)
-    if dtype.is_integer():
-        wide = np.int64 if dtype.is_signed_integer() else np.uint64
-        return Column(name, "int", np.asarray(series.fill_null(0).to_numpy()).astype(wide, copy=False), null)
-    if dtype.is_float():
-        floats = np.asarray(series.fill_null(0.0).to_numpy()).astype(np.float64, copy=False)
-        return Column(name, "float", floats, null)
-    if dtype in (nw.Date, nw.Datetime, nw.Duration):
-        stamps = series.to_numpy()
-        kind: Kind = "duration" if dtype == nw.Duration else "datetime"
-        values = _nanoseconds(stamps.view(np.int64), np.datetime_data(stamps.dtype)[0], null)
-        return Column(name, kind, values, null, zone=getattr(dtype, "time_zone", None))
-    if dtype in (nw.String, nw.Categorical, nw.Enum):
-        return _polars_levels(series.to_native(), name, null, "str" if dtype == nw.String else "category")
-    objects = _objects(series.to_list())
-    if dtype == nw.Decimal:
-        return _decimals(objects, name, null)
-    if dtype == nw.Object:
-        return _object_column(pd.Series(objects), name, null)
-    return Column(name, "other", objects, null)
-
-
-def _polars_levels(series: Any, name: str, null: NDArray[np.bool_], kind: Kind) -> Column:
+def polars_column(series: Any, name: str) -> Column:
+    """Read a polars Series; numbers and times without nulls are not copied."""
     import polars as pl
 
-    text = series.cast(pl.String)
+    held = series.dtype
+    null = np.zeros(len(series), dtype=bool) if series.null_count() == 0 else series.is_null().to_numpy()
+    if held == pl.Boolean:
+        return Column(name, "bool", series.fill_null(False).to_numpy(), null)
+    if held in (pl.Int128, getattr(pl, "UInt128", pl.Int128)) or (held == pl.Decimal and held.scale == 0):
+        return _integers(_objects(None if v is None else int(v) for v in series.to_list()), name, null)
+    if held.is_integer():
+        wide = np.int64 if held.is_signed_integer() else np.uint64
+        return Column(name, "int", series.fill_null(0).to_numpy().astype(wide, copy=False), null)
+    if held.is_float():
+        return Column(name, "float", series.fill_null(0.0).to_numpy().astype(np.float64, copy=False), null)
+    if held in (pl.Date, pl.Datetime, pl.Duration):
+        stamps = series.to_numpy()
+        kind: Kind = "duration" if held == pl.Duration else "datetime"
+        values = _nanoseconds(stamps.view(np.int64), np.datetime_data(stamps.dtype)[0], null)
+        return Column(name, kind, values, null, zone=getattr(held, "time_zone", None))
+    if held in (pl.String, pl.Categorical, pl.Enum):
+        return _polars_levels(series.cast(pl.String), name, null, "str" if held == pl.String else "category")
+    objects = _objects(series.to_list())
+    if held == pl.Decimal:
+        return _decimals(objects, name, null)
+    return _object_column(pd.Series(objects), name, null) if held == pl.Object else Column(name, "other", objects, null)
+
+
+def _polars_levels(text: Any, name: str, null: NDArray[np.bool_], kind: Kind) -> Column:
+    import polars as pl
+
     levels = text.unique(maintain_order=True).drop_nulls()
     codes = text.cast(pl.Enum(levels)).to_physical().fill_null(0).to_numpy().astype(np.int64)
     codes[null] = -1

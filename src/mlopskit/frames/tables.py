@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from mlopskit.errors import DataError
-from mlopskit.frames.reading import Column, Frame, arrow_column, column, narwhals_column, restore
+from mlopskit.frames.reading import Column, Frame, arrow_column, column, polars_column, restore
 
 
 def root(data: object) -> str:
@@ -33,12 +33,12 @@ def _is_arrow(data: object) -> bool:
 
 
 def _is_polars(data: object) -> bool:
-    return root(data) == "polars" and hasattr(data, "shape") and hasattr(data, "columns")
+    return root(data) == "polars" and type(data).__name__ == "DataFrame"
 
 
 def _eager(data: Frame) -> Any:
-    """Return `data` as pandas, pyarrow or a narwhals frame."""
-    if isinstance(data, pd.DataFrame) or _is_arrow(data):
+    """Return `data` as a frame of pandas, pyarrow or polars."""
+    if isinstance(data, pd.DataFrame) or _is_arrow(data) or _is_polars(data):
         return data
     if _is_records(data):
         data = {name: data[name] for name in data.dtype.names}
@@ -47,16 +47,9 @@ def _eager(data: Frame) -> Any:
             return pd.DataFrame({k: _plain(v) for k, v in data.items()})
         except (TypeError, ValueError) as error:
             raise DataError(f"a dict of columns needs arrays of one length: {error}") from error
-    if _is_polars(data):
-        import narwhals.stable.v2 as nw
-
-        try:
-            return nw.from_native(data, eager_only=True)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"cannot read this {type(data).__name__}: {error}") from error
     raise DataError(
-        f"got {type(data).__name__}; expected a frame in memory: a pandas or polars DataFrame, a pyarrow Table or "
-        "RecordBatch, a dict of columns or a numpy array of records"
+        f"got {type(data).__name__}; expected a pandas or polars DataFrame, a pyarrow Table or RecordBatch, "
+        "a dict of columns or a numpy array of records, held in memory"
     )
 
 
@@ -71,14 +64,28 @@ def _plain(values: Any) -> Any:
 
 def names(data: Frame) -> list[str]:
     """Return the column names in order, duplicates kept."""
+    if isinstance(data, dict):
+        return [str(name) for name in data]
     eager = _eager(data)
     return [str(name) for name in (eager.column_names if _is_arrow(eager) else eager.columns)]
 
 
 def n_rows(data: Frame) -> int:
     """Return the number of rows."""
+    if isinstance(data, dict):
+        return _common_length(data)
     eager = _eager(data)
     return int(eager.num_rows) if _is_arrow(eager) else len(eager)
+
+
+def _common_length(data: dict[str, Any]) -> int:
+    try:
+        lengths = {len(values) for values in data.values()}
+    except TypeError as error:
+        raise DataError(f"a dict of columns needs arrays: {error}") from error
+    if len(lengths) > 1:
+        raise DataError(f"a dict of columns needs arrays of one length: got {sorted(lengths)}")
+    return lengths.pop() if lengths else 0
 
 
 def columns(data: Frame, only: Iterable[str] | None = None) -> tuple[Column, ...]:
@@ -95,7 +102,7 @@ def columns(data: Frame, only: Iterable[str] | None = None) -> tuple[Column, ...
     elif _is_arrow(eager):
         pairs, read = zip(eager.column_names, eager.columns, strict=True), arrow_column
     else:
-        pairs, read = ((name, eager[name]) for name in eager.columns), narwhals_column
+        pairs, read = ((name, eager[name]) for name in eager.columns), polars_column
     return tuple(read(values, str(name)) for name, values in pairs if wanted is None or str(name) in wanted)
 
 
@@ -113,7 +120,7 @@ def take(data: Frame, positions: ArrayLike) -> Frame:
     if isinstance(eager, pd.DataFrame):
         taken = eager.iloc[index]
         return {str(c): taken[c].to_numpy() for c in taken.columns} if isinstance(data, dict) else taken
-    return eager[index.tolist()].to_native()
+    return eager[index]
 
 
 def chosen(data: Frame, wanted: Sequence[str]) -> Frame:
@@ -134,7 +141,14 @@ def chosen(data: Frame, wanted: Sequence[str]) -> Frame:
     if isinstance(eager, pd.DataFrame):
         kept = eager.iloc[:, [have.index(name) for name in wanted]]
         return {str(c): kept[c].to_numpy() for c in kept.columns} if isinstance(data, dict) else kept
-    return eager.select(list(wanted)).to_native()
+    return eager.select(polars_names(wanted))
+
+
+def polars_names(wanted: Sequence[str]) -> list[Any]:
+    """Return polars expressions for these names as they are: a plain string there may be a pattern."""
+    import polars.selectors as cs
+
+    return [cs.by_name(name) for name in wanted]
 
 
 def check_names(have: Sequence[str], wanted: Sequence[str]) -> None:
