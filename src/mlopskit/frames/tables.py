@@ -48,8 +48,8 @@ def _eager(data: Frame) -> Any:
         except (TypeError, ValueError) as error:
             raise DataError(f"a dict of columns needs arrays of one length: {error}") from error
     raise DataError(
-        f"got {type(data).__name__}; expected a frame in memory: a pandas or polars DataFrame, a pyarrow Table or "
-        "RecordBatch, a dict of columns or a numpy array of records"
+        f"got {type(data).__name__}; expected a pandas or polars DataFrame, a pyarrow Table or RecordBatch, "
+        "a dict of columns or a numpy array of records, held in memory"
     )
 
 
