@@ -142,7 +142,7 @@ class TestPredict:
             (ROWS[["a"]], r"missing column\(s\) \['b'\]"),
             (ROWS.head(0), "empty frame"),
             (pd.concat([ROWS, ROWS[["a"]]], axis=1), r"duplicate column name\(s\) \['a'\]"),
-            ([1, 2], "expected a frame in memory: a pandas or polars DataFrame"),
+            ([1, 2], "pandas or polars DataFrame"),
         ],
     )
     def test_names_what_is_wrong_with_a_frame(self, registry, log, frame, message):
