@@ -417,3 +417,17 @@ def test_ragged_and_nested_dicts_are_refused():
     with pytest.raises(DataError):
         frames.columns(np.zeros(3, dtype=[("a", "f8", (2, 2))]))
     assert frames.n_rows({}) == 0
+
+
+def test_no_two_small_rows_share_a_fingerprint():
+    """All pairs of 40 small integers, and all rows of ten flags, are told apart."""
+    present = np.array([False])
+    ones = {(n, v): frames.Column(n, "int", np.array([v]), present) for n in "ij" for v in range(40)}
+    pairs = {frames.fingerprint_of([ones["i", a], ones["j", b]]) for a in range(40) for b in range(40)}
+    assert len(pairs) == 1600
+    flags = [np.array([False]), np.array([True])]
+    rows = {
+        frames.fingerprint_of([frames.Column(f"c{i}", "bool", flags[row >> i & 1], present) for i in range(10)])
+        for row in range(1024)
+    }
+    assert len(rows) == 1024

@@ -713,6 +713,42 @@ class TestBadInput:
         with pytest.raises(DataError, match="partition 2 of the data, counted from 0: a seven"):
             ask(spark.range(0, 9, numPartitions=3))
 
+    def test_a_column_that_changes_its_kind_is_refused_where_it_does(self, dask):
+        """A sum that refuses another kind says in which piece the kind changed."""
+
+        def add(a, b):
+            if a != b:
+                raise DataError(f"{a} became {b}")
+            return a
+
+        def ask(data):
+            kind = lambda piece: frames.columns(piece)[0].kind  # noqa: E731
+            return frames.summarise(data, kind, add, dump=str.encode, load=bytes.decode)
+
+        assert ask(iter([{"a": [1]}, {"a": [2]}])) == "int"
+        with pytest.raises(DataError, match="piece 2 of the data, counted from 0: int became str"):
+            ask(iter([{"a": [1]}, {"a": [2]}, {"a": ["x"]}]))
+        mixed = dask.dataframe.from_pandas(
+            pd.DataFrame({"a": pd.Series([1, 2, "x", "y"], dtype=object)}), npartitions=2
+        )
+        with pytest.raises(DataError, match="int became str"):
+            ask(mixed)
+
+    def test_a_summary_that_fails_leaves_its_source_usable(self, tmp_path):
+        """Reading stops at the first error, nothing hangs, and the source can be read again."""
+        path = tmp_path / "long.parquet"
+        pq.write_table(numbered(400_000), path)
+        connection = duckdb.connect()
+        for source in (
+            pl.scan_parquet(path),
+            ds.dataset(path),
+            pq.ParquetFile(path),
+            connection.read_parquet(str(path)),
+        ):
+            with pytest.raises(ZeroDivisionError):
+                frames.summarise(source, lambda piece: 1 / 0, int.__add__, dump=bytes, load=int)
+            assert n_rows(source) == 400_000
+
     def test_other_errors_of_the_summary_pass_through(self):
         """A bug in the summary is not called bad data."""
         with pytest.raises(ZeroDivisionError):

@@ -65,7 +65,7 @@ class Work(Generic[T]):
                 continue
             with _Placed(position, partition):
                 part = one(piece)
-            total = [self.add(total[0], part) if total else part]
+                total = [self.add(total[0], part) if total else part]
         return total if total or partition is not None else [one(piece) for piece in empty]
 
     def sent(self, pieces: Iterable[Frame], partition: int) -> list[Any]:
