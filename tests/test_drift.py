@@ -165,7 +165,7 @@ class TestFit:
         whole, batch = days(rng), frame(rng, x=shifted)
         plain = whole.drop(columns="day")
         parts = [part for _, part in plain.groupby(whole["day"])]
-        profiles = [Binning.fit(plain).profile(part) for part in parts]
+        profiles = [Binning.fit(plain, pairs=True).profile(part) for part in parts]
         references = [(whole, "day"), (plain, whole["day"].tolist()), (parts, None), (profiles, None)]
         reports = [DriftDetector().fit(*pair).update(batch, batch_id="new") for pair in references]
         assert all(report == reports[0] for report in reports)
@@ -718,7 +718,7 @@ class TestRowsNotExchangeable:
         rng = np.random.default_rng(0)
         whole = days(rng, 9, 100, day=1.0).drop(columns="day")
         assert DriftDetector().fit(whole).state.doubts == ()
-        assert DriftDetector().fit(Binning.fit(whole).profile(whole)).state.doubts == ()
+        assert DriftDetector().fit(Binning.fit(whole, pairs=True).profile(whole)).state.doubts == ()
 
     def test_columns_of_every_kind_can_be_checked(self):
         """Mixed types, constants, booleans, nulls and rare levels are read without an error or a warning."""
@@ -743,7 +743,7 @@ class TestRowsNotExchangeable:
             n = 1_000
             data = {"x": rng.normal(size=n), "heavy": rng.standard_t(2, size=n), "u": rng.integers(0, 4, n)}
             whole = pd.DataFrame(data | {"t": np.where(rng.random(n) < 0.03, "b", "a")})
-            profile = Binning.fit(whole).profile(whole)
+            profile = Binning.fit(whole, pairs=True).profile(whole)
             questions = Questions.of(profile, list(whole.columns), interactions=False)
             doubted += bool(rows_vary.doubts(whole, profile, questions))
         assert doubted <= binom.ppf(1 - RISK, 400, 0.01)
@@ -757,7 +757,7 @@ class TestQuestions:
     def asked():
         rng = np.random.default_rng(0)
         whole = frame(rng, 2_000).assign(few=rng.integers(0, 3, 2_000), constant=1.0)
-        profile = Binning.fit(whole).profile(whole)
+        profile = Binning.fit(whole, pairs=True).profile(whole)
         return whole, profile, Questions.of(profile, list(whole.columns), interactions=True)
 
     def test_sets_are_the_shares_that_words_say(self, asked):
@@ -808,7 +808,7 @@ class TestQuestions:
         """Where half of the values are one number its cumulative set has weight once, not once for each equal edge."""
         rng = np.random.default_rng(0)
         whole = pd.DataFrame({"x": np.where(rng.random(2_000) < 0.5, 0.0, rng.normal(size=2_000))})
-        profile = Binning.fit(whole).profile(whole)
+        profile = Binning.fit(whole, pairs=True).profile(whole)
         feature = Questions.of(profile, ["x"], interactions=False).numeric[0]
         edges = feature.edges[CUMULATIVE]
         assert len(set(edges)) < len(edges)
@@ -818,7 +818,7 @@ class TestQuestions:
         """Of 500 equal levels half lie below .2% by chance; their share would rise with the next batch for certain."""
         rng = np.random.default_rng(0)
         whole = pd.DataFrame({"t": rng.integers(0, 500, 30_000).astype(str)})
-        profile = Binning.fit(whole).profile(whole)
+        profile = Binning.fit(whole, pairs=True).profile(whole)
         questions = Questions.of(profile, ["t"], interactions=False)
         rest = [q for q in questions.shares if q.label.startswith("levels that")]
         assert 200 < sum(q.kind == "level" for q in questions.shares) < 300
@@ -841,7 +841,7 @@ class TestQuestions:
     def test_rare_levels_are_folded_into_the_rest(self):
         """Levels below .2% of the reference, or seen fewer than five times, share a question with levels never seen."""
         whole = pd.DataFrame({"t": ["a"] * 997 + ["b"] * 2 + ["c"]})
-        profile = Binning.fit(whole).profile(whole)
+        profile = Binning.fit(whole, pairs=True).profile(whole)
         questions = Questions.of(profile, ["t"], interactions=False)
         assert [q.label for q in questions.shares] == [
             "'a'",
@@ -909,7 +909,7 @@ class Stream:
         self.rng, self.n, self.day = np.random.default_rng(seed), n, day
         grid = np.linspace(0.0005, 0.9995, 1_000)
         reference = {"x": grid, "y": grid, "t": np.repeat(LEVELS, [500, 300, 200])}
-        self.binning = Binning.fit(pd.DataFrame(reference), n_bins=20)
+        self.binning = Binning.fit(pd.DataFrame(reference), n_bins=20, pairs=True)
         self.middle = (np.arange(20) - 9.5) / 5.77
 
     def shares(self, base, tilt):
@@ -927,11 +927,11 @@ class Stream:
         text = self.draw(self.shares(np.array([0.5, 0.3, 0.2, 0.001]), day * rng.normal(size=4)))
         missing = rng.binomial(self.n, self.shares(np.array([0.01, 0.99]), [normal(), 0])[0])
         same = rng.binomial(self.n, 1 / (1 + np.exp(-normal())))
-        columns = [ColumnProfile(name, 0, 0, None, None, counts) for name, counts in zip("xy", numeric, strict=True)]
+        columns = [ColumnProfile(name, counts) for name, counts in zip("xy", numeric, strict=True)]
         kept = rng.multivariate_hypergeometric(text, self.n - missing)
-        columns.append(ColumnProfile("t", missing, 0, None, None, kept))
+        columns.append(ColumnProfile("t", kept, n_null=missing))
         concordant, paired = np.full((2, 2), same), np.full((2, 2), self.n)
-        return Profile(self.binning, self.n, tuple(columns), concordant, paired)
+        return Profile(self.binning, self.n, tuple(columns), concordant, paired, "0" * 32)
 
 
 def false_alarms(runs, horizon, limit, *, n_reference, day, null):

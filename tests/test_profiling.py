@@ -52,7 +52,7 @@ def random_frame(n=400, seed=0):
 
 
 REFERENCE = random_frame()
-BINNING = Binning.fit(REFERENCE)
+BINNING = Binning.fit(REFERENCE, pairs=True)
 
 cells = {
     "x": st.one_of(st.floats(-3, 3), st.sampled_from([np.nan, np.inf, -np.inf, 0.0, -0.0])),
@@ -491,7 +491,7 @@ class TestToFrame:
         assert list(table.index) == list(REFERENCE.columns)
         assert table.loc["y", "mean"] == pytest.approx(REFERENCE["y"].mean())
         assert table.loc["y", "sd"] == pytest.approx(REFERENCE["y"].std())
-        assert table.loc["x", "n_missing"] == REFERENCE["x"].isna().sum()
+        assert table.loc["x", "n_null"] == REFERENCE["x"].isna().sum()
         assert table.loc["text", "top"] == REFERENCE["text"].mode()[0]
         assert table.loc["flag", "top"] is np.False_ or table.loc["flag", "top"] is False
         assert set(table["n_rows"]) == {400}

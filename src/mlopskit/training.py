@@ -232,7 +232,7 @@ class Trainer:
         evaluation = self.evaluate(history, features, y)
         chosen = frames.select(history, features)
         model = self.fit_model(frames.to_pandas(chosen), y)
-        binning = Binning.fit(chosen)
+        binning = Binning.fit(chosen, pairs=True)
         example = np.unique(np.linspace(0, len(y) - 1, N_EXAMPLE).astype(np.intp))
         return Candidate(
             model=model,

@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import chi2, norm
+from scipy.stats import norm
 
-from mlopskit import formats
-from mlopskit.errors import ConfigurationError, DataError
 from mlopskit.stats.summaries import (
     Moments,
     concordance,

@@ -14,12 +14,17 @@ import datetime as dt
 import decimal
 import hashlib
 import importlib
+import io
 import json
 import math
-from typing import Any, Self, TypeVar
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeAlias, TypeVar
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
 
 from mlopskit.errors import FormatError, StateMismatch
 from mlopskit.formats.models import Format as Format
@@ -37,11 +42,11 @@ TAGS: dict[str, str] = {
     "BettingSequence": "mlopskit.stats.intervals.sequences:BettingSequence",
     "BiasMonitor": "mlopskit.monitoring.bias:BiasMonitor",
     "BiasState": "mlopskit.monitoring.bias:BiasState",
-    "Binning": "mlopskit.profiling:Binning",
+    "Binning": "mlopskit.profiling.profiles:Binning",
     "Both": "mlopskit.retraining:Both",
     "Calibration": "mlopskit.stats.estimation.calibration:Calibration",
     "ColumnSchema": "mlopskit.schema:ColumnSchema",
-    "ColumnProfile": "mlopskit.profiling:ColumnProfile",
+    "ColumnProfile": "mlopskit.profiling.columns:ColumnProfile",
     "Confusion": "mlopskit.stats.estimation.metrics:Confusion",
     "Decision": "mlopskit.records:Decision",
     "DensityRatio": "mlopskit.stats.estimation.shift:DensityRatio",
@@ -59,12 +64,13 @@ TAGS: dict[str, str] = {
     "Heterogeneity": "mlopskit.stats.estimation.realised:Heterogeneity",
     "HyperLogLog": "mlopskit.stats.sketches:HyperLogLog",
     "Interval": "mlopskit.stats.intervals.base:Interval",
+    "Lengths": "mlopskit.stats.summaries:Lengths",
     "Lineage": "mlopskit.lineage:Lineage",
-    "LevelBins": "mlopskit.profiling:LevelBins",
+    "LevelBins": "mlopskit.profiling.bins:LevelBins",
     "MaxAge": "mlopskit.retraining:MaxAge",
     "McNemar": "mlopskit.stats.sequential.comparisons:McNemar",
     "Never": "mlopskit.retraining:Never",
-    "NumericBins": "mlopskit.profiling:NumericBins",
+    "NumericBins": "mlopskit.profiling.bins:NumericBins",
     "OnAlarm": "mlopskit.retraining:OnAlarm",
     "OpenEpisode": "mlopskit.retraining:OpenEpisode",
     "PairedCapital": "mlopskit.stats.sequential.comparisons:PairedCapital",
@@ -75,8 +81,8 @@ TAGS: dict[str, str] = {
     "MeanBound": "mlopskit.stats.intervals.means:MeanBound",
     "Moments": "mlopskit.stats.summaries:Moments",
     "Readings": "mlopskit.monitoring.questions:Readings",
-    "Profile": "mlopskit.profiling:Profile",
-    "ProfileSet": "mlopskit.profiling:ProfileSet",
+    "Profile": "mlopskit.profiling.profiles:Profile",
+    "ProfileSet": "mlopskit.profiling.profiles:ProfileSet",
     "RankBets": "mlopskit.stats.sequential.ranks:RankBets",
     "Schema": "mlopskit.schema:Schema",
     "Score": "mlopskit.records:Score",
@@ -86,10 +92,16 @@ TAGS: dict[str, str] = {
 """Every class that JSON may rebuild; nothing outside this table is ever constructed."""
 
 T = TypeVar("T")
+Array: TypeAlias = NDArray[Any]
+
+MAX_BYTES = 1 << 30
+"""What a binary file may hold at most once it is unpacked."""
 
 
-def encode(value: Any) -> Any:
+def encode(value: Any, array: Callable[[Array], Any] | None = None) -> Any:
     """Return plain JSON data for a value made of our own classes, numpy arrays and built-in scalars.
+
+    `array` says what stands for an array: by default its bytes as text.
 
     Raises
     ------
@@ -106,17 +118,13 @@ def encode(value: Any) -> Any:
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, np.ndarray):
-        if value.dtype.kind not in "biuf":
-            raise FormatError(f"cannot write an array of dtype {value.dtype}; expected numbers or booleans")
-        little = np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<"), copy=False)
-        data = base64.b64encode(little.tobytes()).decode("ascii")
-        return {"type": "array", "dtype": little.dtype.str, "shape": list(value.shape), "data": data}
+        return (array or _encode_array)(value)
     if isinstance(value, (list, tuple)):
-        return [encode(v) for v in value]
+        return [encode(v, array) for v in value]
     if isinstance(value, dict):
         if not all(isinstance(k, str) for k in value):
             raise FormatError(f"cannot write this dict: its keys must be text, got {list(value)}")
-        fields = {k: encode(v) for k, v in value.items()}
+        fields = {k: encode(v, array) for k, v in value.items()}
         return {"type": "dict", "value": [[k, v] for k, v in fields.items()]} if "type" in fields else fields
     if isinstance(value, dt.datetime):
         return {"type": "datetime", "value": value.isoformat()}
@@ -126,13 +134,13 @@ def encode(value: Any) -> Any:
         return {"type": "timedelta", "days": value.days, "seconds": value.seconds, "microseconds": value.microseconds}
     tag = type(value).__name__
     if attrs.has(type(value)) and TAGS.get(tag) == f"{type(value).__module__}:{type(value).__qualname__}":
-        fields = {f.alias: encode(getattr(value, f.name)) for f in attrs.fields(type(value)) if f.init}
+        fields = {f.alias: encode(getattr(value, f.name), array) for f in attrs.fields(type(value)) if f.init}
         return {"type": tag, **fields}
     raise FormatError(f"cannot write an object of {type(value).__module__}.{tag}: no format is known for it")
 
 
-def decode(data: Any) -> Any:
-    """Rebuild what `encode` wrote; lists come back as tuples.
+def decode(data: Any, arrays: Mapping[str, Array] | None = None) -> Any:
+    """Rebuild what `encode` wrote; lists come back as tuples. `arrays` holds those that are named, not written out.
 
     Raises
     ------
@@ -140,19 +148,19 @@ def decode(data: Any) -> Any:
         For an unknown tag, or fields that the tagged class does not accept.
     """
     if isinstance(data, list):
-        return tuple(decode(v) for v in data)
+        return tuple(decode(v, arrays) for v in data)
     if not isinstance(data, dict):
         return data
     if "type" not in data:
-        return {k: decode(v) for k, v in data.items()}
+        return {k: decode(v, arrays) for k, v in data.items()}
     tag = data["type"]
     try:
         if tag == "float":
             return float(data["value"])
         if tag == "array":
-            return _decode_array(data)
+            return _decode_array(data) if arrays is None else arrays[data["name"]]
         if tag == "dict":
-            return {str(k): decode(v) for k, v in data["value"]}
+            return {str(k): decode(v, arrays) for k, v in data["value"]}
         if tag == "datetime":
             return dt.datetime.fromisoformat(data["value"])
         if tag == "decimal":
@@ -162,7 +170,7 @@ def decode(data: Any) -> Any:
         if tag in TAGS:
             module, _, name = TAGS[tag].partition(":")
             cls = getattr(importlib.import_module(module), name)
-            return cls(**{k: decode(v) for k, v in data.items() if k != "type"})
+            return cls(**{k: decode(v, arrays) for k, v in data.items() if k != "type"})
     except (FormatError, StateMismatch):
         raise
     except (ArithmeticError, AttributeError, ImportError, LookupError, TypeError, ValueError) as error:
@@ -170,7 +178,19 @@ def decode(data: Any) -> Any:
     raise FormatError(f"unknown type {tag!r}: this release reads {sorted(TAGS)}")
 
 
-def _decode_array(data: dict[str, Any]) -> np.ndarray[Any, Any]:
+def _little(values: Array) -> Array:
+    if values.dtype.kind not in "biuf":
+        raise FormatError(f"cannot write an array of dtype {values.dtype}; expected numbers or booleans")
+    return np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False)
+
+
+def _encode_array(values: Array) -> dict[str, Any]:
+    little = _little(values)
+    data = base64.b64encode(little.tobytes()).decode("ascii")
+    return {"type": "array", "dtype": little.dtype.str, "shape": list(values.shape), "data": data}
+
+
+def _decode_array(data: dict[str, Any]) -> Array:
     dtype = np.dtype(data["dtype"])
     if dtype.kind not in "biuf":
         raise FormatError(f"cannot read an array of dtype {data['dtype']!r}; expected numbers or booleans")
@@ -209,6 +229,10 @@ def from_json(text: str | bytes, expected: type[T]) -> T:
     FormatError
         When the text is no JSON, its protocol is newer than this release reads, or it holds another type.
     """
+    return _read(text, expected, None)
+
+
+def _read(text: str | bytes, expected: type[T], arrays: Mapping[str, Array] | None) -> T:
     try:
         document = json.loads(text)
     except (RecursionError, ValueError) as error:
@@ -218,10 +242,49 @@ def from_json(text: str | bytes, expected: type[T]) -> T:
     protocol = document.pop("protocol")
     if protocol > PROTOCOL:
         raise FormatError(f"protocol={protocol} is newer than this release reads (up to {PROTOCOL}): upgrade mlopskit")
-    value = decode(document)
+    value = decode(document, arrays)
     if not isinstance(value, expected):
         raise FormatError(f"got a {document.get('type')!r}; expected a {expected.__name__!r}")
     return value
+
+
+def to_bytes(value: Any) -> bytes:
+    """Write one of our own objects as a compressed `.npz` of its arrays, beside its JSON without them."""
+    arrays: dict[str, Array] = {}
+
+    def named(values: Array) -> dict[str, Any]:
+        name = f"a{len(arrays)}"
+        arrays[name] = _little(values)
+        return {"type": "array", "name": name}
+
+    text = canonical({"protocol": PROTOCOL, **encode(value, named)})
+    out = io.BytesIO()
+    members: dict[str, Any] = {"json": np.frombuffer(text, dtype=np.uint8), **arrays}
+    np.savez_compressed(out, **members)
+    return out.getvalue()
+
+
+def from_bytes(data: bytes, expected: type[T]) -> T:
+    """Read what `to_bytes` wrote; nothing in it is executed, and nothing is unpacked beyond a gigabyte.
+
+    Raises
+    ------
+    FormatError
+        When the bytes are no such archive, are too large, or hold another type or a newer protocol.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAX_BYTES:
+            raise FormatError(f"the archive unpacks to {size} bytes; expected at most {MAX_BYTES}")
+        with np.load(io.BytesIO(data), allow_pickle=False) as members:
+            arrays = {name: values.astype(values.dtype.newbyteorder("=")) for name, values in members.items()}
+        text = arrays.pop("json").astype(np.uint8).tobytes()
+    except (EOFError, LookupError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise FormatError(f"not an archive that mlopskit wrote: {error}") from error
+    if any(values.dtype.kind not in "biuf" for values in arrays.values()):
+        raise FormatError("cannot read an array in this archive; expected numbers or booleans")
+    return _read(text, expected, arrays)
 
 
 class Stored:
@@ -238,6 +301,21 @@ class Stored:
             When a part is of a class that mlopskit does not know.
         """
         return to_json(self)
+
+    def to_bytes(self) -> bytes:
+        """Return the object as a compressed archive of arrays, several times smaller than its JSON.
+
+        Raises
+        ------
+        FormatError
+            As for `to_json`.
+        """
+        return to_bytes(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Rebuild what `to_bytes` wrote; errors are those of `from_json`."""
+        return from_bytes(data, cls)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -16,6 +16,7 @@ Engines that are not known here are reached through one that is:
 """
 
 from mlopskit.frames.content import add_fingerprints as add_fingerprints
+from mlopskit.frames.content import content_of as content_of
 from mlopskit.frames.content import fingerprint_of as fingerprint_of
 from mlopskit.frames.content import hashes as hashes
 from mlopskit.frames.engines import Batches as Batches

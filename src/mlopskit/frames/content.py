@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import decimal
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+from attrs import frozen
 from numpy.typing import NDArray
 
 from mlopskit.frames.reading import Column, column
-from mlopskit.stats.sketches import mix64
+from mlopskit.stats.sketches import Distinct, HyperLogLog, mix64
 
 Hashes: TypeAlias = NDArray[np.uint64]
 
@@ -53,30 +54,81 @@ def _codes(column: Column) -> Hashes:
 
 
 def fingerprint_of(columns: Iterable[Column]) -> str:
-    """Return the fingerprint of columns already read; see `fingerprint`.
+    """Return the fingerprint of columns already read; see `fingerprint`."""
+    return content_of(columns)[0]
+
+
+def content_of(columns: Iterable[Column], distinct: Container[str] = ()) -> tuple[str, dict[str, HyperLogLog]]:
+    """Return the fingerprint of columns already read, and sketches of the different values of some.
 
     A cell's code c is folded to y = c K mod 2**64, y xor (y >> 32), which is a bijection; a row's hash is
-    mix64(sum of y a + b) over its columns, with a odd. Blocks of rows stay in cache, and nothing is allocated for them.
+    mix64(sum of y a + b) over its columns, with a odd. The sketches read the leading bits of y a. Blocks of rows stay
+    in cache, and nothing is allocated for them.
+
+    Parameters
+    ----------
+    columns
+        Columns of one length.
+    distinct
+        Names of the columns whose different values are sketched, missing ones left out.
     """
-    parts = [(_coder(c), _odd(c.name, "left"), _odd(c.name, "right"), len(c)) for c in columns]
-    n = parts[0][-1] if parts else 0
+    parts = [_Part.of(c, c.name in distinct) for c in columns]
+    n = parts[0].n if parts else 0
     cells, other, left, right = np.empty((4, min(n, _BLOCK)), dtype=np.uint64)
-    shift = sum(int(a) for _, a, _, _ in parts) % 2**64
+    shift = sum(int(part.a) for part in parts) % 2**64
     totals = [0, 0]
     for start in range(0, n, _BLOCK):
         rows = slice(start, min(start + _BLOCK, n))
         cells, other, left, right = (buffer[: rows.stop - start] for buffer in (cells, other, left, right))
         left[:] = right[:] = shift
-        for code, a, b, _ in parts:
-            code(rows, cells)
-            np.multiply(cells, _FOLD, out=cells)
-            np.right_shift(cells, _HALF, out=other)
-            np.bitwise_xor(cells, other, out=cells)
-            np.add(left, np.multiply(cells, a, out=other), out=left)
-            np.add(right, np.multiply(cells, b, out=other), out=right)
+        for part in parts:
+            part.code(rows, cells)
+            _fold(cells, other)
+            np.add(left, np.multiply(cells, part.a, out=other), out=left)
+            part.see(rows, other)
+            np.add(right, np.multiply(cells, part.b, out=other), out=right)
         totals[0] += int(mix64(left).sum(dtype=np.uint64))
         totals[1] += int(mix64(right).sum(dtype=np.uint64))
-    return _text(*totals)
+    return _text(*totals), {part.name: part.seen.sketch for part in parts if part.seen is not None}
+
+
+@frozen
+class _Part:
+    """One column on its way into a fingerprint and, where `seen` is set, a sketch."""
+
+    name: str
+    n: int
+    code: Callable[[slice, Hashes], None]
+    a: np.uint64
+    b: np.uint64
+    seen: Distinct | None
+    missing: NDArray[np.bool_] | None
+    """Rows that the sketch leaves out; None where it has seen everything already."""
+
+    @classmethod
+    def of(cls, column: Column, distinct: bool) -> _Part:
+        a, b = _odd(column.name, "left"), _odd(column.name, "right")
+        seen = Distinct() if distinct else None
+        read = seen is not None and column.levels is None
+        part = cls(column.name, len(column), _coder(column), a, b, seen, column.missing if read else None)
+        if seen is not None and column.levels is not None:
+            present = np.bincount(column.values[~column.missing], minlength=len(column.levels)) > 0
+            codes = _object_codes(column.levels[present])
+            _fold(codes, np.empty_like(codes))
+            seen.add(codes * a)
+        return part
+
+    def see(self, rows: slice, hashes: Hashes) -> None:
+        if self.seen is None or self.missing is None:
+            return
+        gone = self.missing[rows]
+        self.seen.add(hashes[~gone] if gone.any() else hashes)
+
+
+def _fold(codes: Hashes, buffer: Hashes) -> None:
+    np.multiply(codes, _FOLD, out=codes)
+    np.right_shift(codes, _HALF, out=buffer)
+    np.bitwise_xor(codes, buffer, out=codes)
 
 
 def add_fingerprints(a: str, b: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -83,6 +84,19 @@ class Column:
         missing = self.missing
         result: NDArray[Any] = self.values if not missing.any() else self.values[~missing]
         return result
+
+    def blocks(self, n_rows: int = 1 << 13) -> Iterator[Column]:
+        """Yield the column in blocks of so many rows, which stay in cache; nothing is copied."""
+        for start in range(0, len(self), n_rows):
+            rows = slice(start, start + n_rows)
+            yield Column(self.name, self.kind, self.values[rows], self.null[rows], self.levels, self.zone)
+
+    def known(self) -> NDArray[np.float64]:
+        """Return the numbers that are not missing as floats, which may be the frame's own: read them only."""
+        values = self.valid()
+        if values.dtype == object:
+            return np.array([_as_float(v) for v in values], dtype=np.float64)
+        return values.astype(np.float64, copy=False)
 
     def numbers(self) -> NDArray[np.float64]:
         """Return the column as floats of shape (n_rows,), NaN where missing; datetimes and durations in nanoseconds.

@@ -445,7 +445,7 @@ class DriftDetector(formats.Stored):
                 raise DataError(f"batch has {len(keys)} keys for {frames.n_rows(reference)} rows: give one key a row")
             parts = [(key, frames.take(reference, rows)) for key, rows in frames.groups(keys)]
         wanted = [name for name in frames.names(whole) if name != column] if self.features is None else self.features
-        binning = Binning.fit(whole, wanted)
+        binning = Binning.fit(whole, wanted, pairs=self.interactions)
         if whole is reference and batch is None:
             return [binning.profile(whole)]
         if self._null_for(len(parts)) == "batches":

@@ -31,7 +31,6 @@ CELLS = 1 << 14
 """Cells of a table, at most."""
 MOST_COMPARES = 5
 """With more compares than this, sorting is faster."""
-_SORTED_BLOCK = 1 << 14
 _MAGNITUDE = np.int64(np.iinfo(np.int64).max)
 
 
@@ -100,17 +99,22 @@ class Lookup:
 
     def count(self, values: ArrayLike) -> Ints:
         """Return how many values lie in each of the m + 1 bins; NaN lies in none."""
-        x = np.asarray(values, dtype=np.float64)
-        total = np.zeros(len(self._distinct), dtype=np.int64)
-        for block in _known_blocks(x, _SORTED_BLOCK if self._sorts else BLOCK):
-            if self._sorts:
-                below = np.searchsorted(np.sort(block), self._distinct, "right")
-                total += np.diff(below, prepend=0)
-            else:
-                total += np.bincount(self._find(block), minlength=len(total))
-        counts = np.zeros(len(self.edges) + 1, dtype=np.int64)
-        counts[self._bins] = total
-        return counts
+        x, counter = np.asarray(values, dtype=np.float64), self.counter()
+        for start in range(0, len(x), BLOCK):
+            block = x[start : start + BLOCK]
+            missing = np.isnan(block)
+            counter.add(block[~missing] if missing.any() else block)
+        return counter.counts
+
+    def counter(self) -> Counter:
+        """Return what counts a stream of values, block by block."""
+        return Counter(self)
+
+    def _count(self, block: Floats) -> Ints:
+        """Return how many values lie below the first distinct edge, between each two, and above the last."""
+        if self._sorts:
+            return np.diff(np.searchsorted(np.sort(block), self._distinct, "right"), prepend=0)
+        return np.bincount(self._find(block), minlength=len(self._distinct))
 
     @property
     def _sorts(self) -> bool:
@@ -127,11 +131,30 @@ class Lookup:
         return found
 
 
-def _known_blocks(x: Floats, size: int) -> Iterator[Floats]:
-    for start in range(0, len(x), size):
-        block = x[start : start + size]
-        missing = np.isnan(block)
-        yield block[~missing] if missing.any() else block
+class Counter:
+    """Counts a stream of values in the bins of a `Lookup`.
+
+    >>> counter = Lookup([1.0, 2.0]).counter()
+    >>> for block in ([0.5, 2.0], [3.0]):
+    ...     counter.add(np.array(block))
+    >>> counter.counts
+    array([1, 1, 1])
+    """
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+        self._total = np.zeros(len(lookup._distinct), dtype=np.int64)
+
+    def add(self, block: Floats) -> None:
+        """Count a block of values without NaN, fast for some thousands at once."""
+        self._total += self._lookup._count(block)
+
+    @property
+    def counts(self) -> Ints:
+        """How many values lie in each of the m + 1 bins."""
+        counts = np.zeros(len(self._lookup.edges) + 1, dtype=np.int64)
+        counts[self._lookup._bins] = self._total
+        return counts
 
 
 def _table(key: Key, distinct: Floats) -> tuple[Key, Ints, int]:

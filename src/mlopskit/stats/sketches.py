@@ -44,6 +44,7 @@ def mix64(values: UInts) -> UInts:
     >>> mix64(np.array([0, 1], dtype=np.uint64))
     array([                  0, 6238072747940578789], dtype=uint64)
     """
+    mixed: UInts
     mixed, shifted = np.empty((2, *np.shape(values)), dtype=np.uint64)
     np.right_shift(values, np.uint64(30), out=shifted)
     np.bitwise_xor(values, shifted, out=mixed)
@@ -52,7 +53,8 @@ def mix64(values: UInts) -> UInts:
     np.bitwise_xor(mixed, shifted, out=mixed)
     np.multiply(mixed, np.uint64(0x94D049BB133111EB), out=mixed)
     np.right_shift(mixed, np.uint64(31), out=shifted)
-    return np.bitwise_xor(mixed, shifted, out=mixed)
+    np.bitwise_xor(mixed, shifted, out=mixed)
+    return mixed
 
 
 def _bytes(values: ArrayLike) -> NDArray[np.uint8]:
