@@ -11,6 +11,7 @@ from __future__ import annotations
 import decimal
 import hashlib
 from collections.abc import Callable, Container, Iterable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -146,6 +147,7 @@ def _text(left: int, right: int) -> str:
     return f"{left % 2**64:016x}{right % 2**64:016x}"
 
 
+@lru_cache(maxsize=1 << 12)
 def _odd(name: str, side: str) -> np.uint64:
     return _salt(f"{side}|{name}") | np.uint64(1)
 
@@ -229,7 +231,7 @@ def _as_float(value: Any) -> float:
 
 def _object_codes(values: NDArray[Any]) -> Hashes:
     """Code objects of any types: each type as a column of that type is coded, what has no kind by its text."""
-    if all(type(v) is str for v in values):
+    if set(map(type, values)) <= {str}:
         return _text_codes(values)
     groups: dict[Any, list[int]] = {}
     for i, value in enumerate(values):
@@ -261,6 +263,10 @@ def _canonical(value: Any) -> Any:
     return None if code == int(_ABSENT) else code
 
 
-def _text_codes(texts: Iterable[Any]) -> Hashes:
-    digests = [hashlib.blake2b(str(t).encode(errors="surrogatepass"), digest_size=8).digest() for t in texts]
-    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+def _text_codes(texts: Iterable[str]) -> Hashes:
+    return np.fromiter(map(_text_code, texts), dtype=np.uint64)
+
+
+@lru_cache(maxsize=1 << 16)
+def _text_code(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")

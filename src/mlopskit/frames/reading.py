@@ -37,7 +37,7 @@ _NANOSECONDS = {"D": 86_400 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns":
 _DAYS_OF_A_MONTH = 30
 
 
-@frozen(eq=False)
+@frozen(eq=False, slots=False)
 class Column:
     """One column of a frame, engine-free.
 
@@ -130,7 +130,7 @@ def column(values: Any, name: str = "values") -> Column:
     """Read one pandas Series, array or list as a `Column`."""
     series = values if isinstance(values, pd.Series) else pd.Series(values)
     dtype = series.dtype
-    if isinstance(dtype, pd.ArrowDtype):
+    if isinstance(dtype, pd.ArrowDtype) or (isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow"):
         return arrow_column(series.array.__arrow_array__(), name)  # type: ignore[attr-defined]
     if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
         return _plain_column(series.to_numpy(), name)
@@ -176,7 +176,7 @@ def _filled(series: pd.Series[Any], null: NDArray[np.bool_], value: int) -> pd.S
 
 def _level_column(series: Any, name: str, null: NDArray[np.bool_], kind: Kind) -> Column:
     codes, uniques = pd.factorize(series)
-    return Column(name, kind, np.asarray(codes, dtype=np.int64), null, np.asarray(uniques, dtype=object))
+    return Column(name, kind, np.asarray(codes, dtype=np.int64), null, uniques.to_numpy(dtype=object))
 
 
 def _stamps(index: Any, name: str, null: NDArray[np.bool_], kind: Kind, zone: str | None = None) -> Column:
@@ -378,7 +378,7 @@ def _arrow_levels(array: Any, name: str, null: NDArray[np.bool_], kind: Kind) ->
     import pyarrow.compute as pc
 
     found = array.dictionary
-    if found.null_count or pc.count_distinct(found).as_py() < len(found):
+    if kind == "category" and (found.null_count or pc.count_distinct(found).as_py() < len(found)):
         array = array.dictionary_decode().dictionary_encode()
         found, null = array.dictionary, _arrow_nulls(array)
     codes = array.indices.fill_null(0).to_numpy().astype(np.int64)

@@ -133,6 +133,8 @@ def chosen(data: Frame, wanted: Sequence[str]) -> Frame:
     """
     have = names(data)
     check_names(have, wanted)
+    if have == list(wanted):
+        return data
     if _is_arrow(data):
         return data.select(list(wanted))
     if _is_records(data):

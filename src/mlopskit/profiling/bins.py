@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -112,8 +112,15 @@ class LevelBins:
 
     def places(self, found: Sequence[Any]) -> NDArray[np.intp]:
         """Return the place of each of these text, category or boolean values; len(levels) for those without one."""
-        places, other = self._places, len(self.levels)
-        return np.array([places.get((isinstance(v, bool), v), other) for v in map(self.named, found)], dtype=np.intp)
+        known, other = self._places, len(self.levels)
+        if set(map(type, found)) <= {str} and not self.redacted:
+            places = list(map(known.get, found))
+        else:
+            places = [None] * len(found)
+        for i, place in enumerate(places):
+            if place is None:
+                places[i] = known.get(_key(self.named(found[i])), other)
+        return np.array(places, dtype=np.intp)
 
     def named(self, value: Any) -> Level:
         """Return the level that stands for a value: plain text, a number or a boolean, or the digest of it."""
@@ -130,8 +137,13 @@ class LevelBins:
         return Lookup(np.column_stack([np.nextafter(levels, -np.inf), levels]).ravel())
 
     @cached_property
-    def _places(self) -> dict[tuple[bool, Level], int]:
-        return {(isinstance(v, bool), v): i for i, v in enumerate(self.levels)}
+    def _places(self) -> dict[Hashable, int]:
+        return {_key(level): i for i, level in enumerate(self.levels)}
+
+
+def _key(level: Level) -> Hashable:
+    """Return what tells levels apart: 1 and 1.0 are one, True is another, and text is itself."""
+    return level if isinstance(level, str) else (isinstance(level, bool), level)
 
 
 ColumnBins: TypeAlias = NumericBins | LevelBins

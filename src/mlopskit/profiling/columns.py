@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import compress
+
 import numpy as np
 from attrs import define, field, frozen
 from numpy.typing import NDArray
@@ -138,14 +140,15 @@ class _Numbers:
     def add(self, known: NDArray[np.float64]) -> None:
         """Take in a block of numbers that are not missing."""
         self.n_zero += len(known) - int(np.count_nonzero(known))
-        low, high = float(known.min()), float(known.max())
+        low, high = float(np.minimum.reduce(known)), float(np.maximum.reduce(known))
         if low == -np.inf or high == np.inf:
             finite = known[np.isfinite(known)]
             self.n_infinite += len(known) - len(finite)
             if not len(finite):
                 return
             known, low, high = finite, float(finite.min()), float(finite.max())
-        self.low, self.high = extremes((self.low, self.high), (low + 0.0, high + 0.0))
+        self.low = low + 0.0 if self.low is None else min(self.low, low + 0.0)
+        self.high = high + 0.0 if self.high is None else max(self.high, high + 0.0)
         self.moments = self.moments + Moments.of(known)
 
 
@@ -184,5 +187,6 @@ def _count_levels(bins: LevelBins, column: frames.Column) -> tuple[Ints, HeavyHi
     strange = (places == len(bins.levels)) & (n > 0)
     unknown = [bins.named(found[i]) for i in np.flatnonzero(strange).tolist()]
     others = HeavyHitters.top(unknown, n[strange], MAX_OTHERS)
-    texts = [(len(v), k) for v, k in zip(found, n.tolist(), strict=True) if isinstance(v, str)]
-    return counts, others, Lengths.of(*(zip(*texts, strict=True) if texts else ((), ())))
+    is_text = np.array([isinstance(v, str) for v in found], dtype=bool)
+    lengths = np.fromiter(map(len, compress(found, is_text)), dtype=np.int64)
+    return counts, others, Lengths.of(lengths, n[is_text])

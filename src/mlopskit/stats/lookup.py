@@ -186,7 +186,8 @@ def _keys(distinct: Floats) -> Iterator[Key]:
 def _grid(low: float, scale: float) -> Key:
     def key(x: Floats) -> Ints:
         with np.errstate(over="ignore"):
-            place = (x - low) * scale
+            place = np.subtract(x, low)
+            np.multiply(place, scale, out=place)
         np.minimum(np.maximum(place, -1.0, out=place), CELLS - 2, out=place)
         place += 1
         return place.astype(np.int64)

@@ -6,6 +6,7 @@ rounding.
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -59,18 +60,19 @@ class Moments:
         >>> Moments.of([1.0, 3.0])
         Moments(n=2, mean=2.0, squares=2.0)
         """
-        x, total = np.asarray(values, dtype=np.float64), cls()
-        for start in range(0, len(x), _BLOCK):
+        x = np.asarray(values, dtype=np.float64)
+        total = cls._of_block(x[:_BLOCK]) if len(x) else cls()
+        for start in range(_BLOCK, len(x), _BLOCK):
             total = total + cls._of_block(x[start : start + _BLOCK])
         return total
 
     @classmethod
     def _of_block(cls, x: Floats) -> Moments:
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = float(x.sum()) / len(x)
-            mean = mean if np.isfinite(mean) else float((x / len(x)).sum())
+            mean = float(np.add.reduce(x)) / len(x)
+            mean = mean if math.isfinite(mean) else float(np.add.reduce(x / len(x)))
             away = x - mean
-            return cls(len(x), mean, float(np.multiply(away, away, out=away).sum()))
+            return cls(len(x), mean, float(np.add.reduce(np.multiply(away, away, out=away))))
 
     def __add__(self, other: Moments) -> Moments:
         n = self.n + other.n
