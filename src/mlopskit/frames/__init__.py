@@ -36,6 +36,7 @@ from mlopskit.frames.reading import column as column
 from mlopskit.frames.reading import infinite as infinite
 from mlopskit.frames.reading import restore as restore
 from mlopskit.frames.reading import stamp as stamp
+from mlopskit.frames.sources import accumulate as accumulate
 from mlopskit.frames.sources import drop as drop
 from mlopskit.frames.sources import fingerprint as fingerprint
 from mlopskit.frames.sources import names as names

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import decimal
 import hashlib
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -20,11 +20,11 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from mlopskit.frames.reading import Column, column
-from mlopskit.stats.sketches import Distinct, HyperLogLog, mix64
+from mlopskit.stats.sketches import Distinct, mix64
 
 Hashes: TypeAlias = NDArray[np.uint64]
 
-_BLOCK = 1 << 13
+_BLOCK = 1 << 16
 _EXACT = 2**53
 _FOLD = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)
@@ -56,24 +56,24 @@ def _codes(column: Column) -> Hashes:
 
 def fingerprint_of(columns: Iterable[Column]) -> str:
     """Return the fingerprint of columns already read; see `fingerprint`."""
-    return content_of(columns)[0]
+    return content_of(columns, {})
 
 
-def content_of(columns: Iterable[Column], distinct: Container[str] = ()) -> tuple[str, dict[str, HyperLogLog]]:
-    """Return the fingerprint of columns already read, and sketches of the different values of some.
+def content_of(columns: Iterable[Column], seen: Mapping[str, Distinct]) -> str:
+    """Return the fingerprint of columns already read, and show the values of some to what counts different ones.
 
     A cell's code c is folded to y = c K mod 2**64, y xor (y >> 32), which is a bijection; a row's hash is
-    mix64(sum of y a + b) over its columns, with a odd. The sketches read the leading bits of y a. Blocks of rows stay
-    in cache, and nothing is allocated for them.
+    mix64(sum of y a + b) over its columns, with a odd. What counts different values sees y a. Blocks of rows stay in
+    cache, and nothing is allocated for them.
 
     Parameters
     ----------
     columns
         Columns of one length.
-    distinct
-        Names of the columns whose different values are sketched, missing ones left out.
+    seen
+        For columns by name: what takes in their values, missing ones left out.
     """
-    parts = [_Part.of(c, c.name in distinct) for c in columns]
+    parts = [_Part.of(c, seen.get(c.name)) for c in columns]
     n = parts[0].n if parts else 0
     cells, other, left, right = np.empty((4, min(n, _BLOCK)), dtype=np.uint64)
     shift = sum(int(part.a) for part in parts) % 2**64
@@ -90,14 +90,13 @@ def content_of(columns: Iterable[Column], distinct: Container[str] = ()) -> tupl
             np.add(right, np.multiply(cells, part.b, out=other), out=right)
         totals[0] += int(mix64(left).sum(dtype=np.uint64))
         totals[1] += int(mix64(right).sum(dtype=np.uint64))
-    return _text(*totals), {part.name: part.seen.sketch for part in parts if part.seen is not None}
+    return _text(*totals)
 
 
 @frozen
 class _Part:
     """One column on its way into a fingerprint and, where `seen` is set, a sketch."""
 
-    name: str
     n: int
     code: Callable[[slice, Hashes], None]
     a: np.uint64
@@ -107,11 +106,10 @@ class _Part:
     """Rows that the sketch leaves out; None where it has seen everything already."""
 
     @classmethod
-    def of(cls, column: Column, distinct: bool) -> _Part:
+    def of(cls, column: Column, seen: Distinct | None) -> _Part:
         a, b = _odd(column.name, "left"), _odd(column.name, "right")
-        seen = Distinct() if distinct else None
         read = seen is not None and column.levels is None
-        part = cls(column.name, len(column), _coder(column), a, b, seen, column.missing if read else None)
+        part = cls(len(column), _coder(column), a, b, seen, column.missing if read else None)
         if seen is not None and column.levels is not None:
             present = np.bincount(column.values[~column.missing], minlength=len(column.levels)) > 0
             codes = _object_codes(column.levels[present])

@@ -85,7 +85,7 @@ class Column:
         result: NDArray[Any] = self.values if not missing.any() else self.values[~missing]
         return result
 
-    def blocks(self, n_rows: int = 1 << 13) -> Iterator[Column]:
+    def blocks(self, n_rows: int = 1 << 16) -> Iterator[Column]:
         """Yield the column in blocks of so many rows, which stay in cache; nothing is copied."""
         for start in range(0, len(self), n_rows):
             rows = slice(start, start + n_rows)

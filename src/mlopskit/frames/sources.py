@@ -121,7 +121,23 @@ def summarise(
     >>> summarise(halves, n_rows, int.__add__, dump=lambda n: str(n).encode(), load=int)
     3
     """
-    return _total(data, Work(None, lambda _partition: one, add, dump, load))
+    return accumulate(data, lambda _partition: one, add, dump=dump, load=load)
+
+
+def accumulate(
+    data: Any,
+    start: Callable[[int], Callable[[Frame], T]],
+    add: Callable[[T, T], T],
+    *,
+    dump: Callable[[T], bytes],
+    load: Callable[[bytes], T],
+) -> T:
+    """Return what `summarise` returns, where the summary of a piece may build on those before it.
+
+    `start(partition)` returns the function that summarises the pieces of one partition, one after the other; data that
+    are not on a cluster are a single partition, 0. Whatever such a function remembers is its partition's own.
+    """
+    return _total(data, Work(None, start, add, dump, load))
 
 
 def _total(data: Any, work: Work[T]) -> T:

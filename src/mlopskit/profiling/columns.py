@@ -15,6 +15,7 @@ from mlopskit.stats.summaries import Lengths, Moments, extremes
 
 MAX_OTHERS = 100
 """Values behind "other" that a profile names, the most frequent ones."""
+_NO_OTHERS = HeavyHitters(MAX_OTHERS)
 
 
 @frozen
@@ -58,7 +59,7 @@ class ColumnProfile:
     high: float | int | None = None
     moments: Moments = field(factory=Moments)
     distinct: HyperLogLog = field(factory=HyperLogLog)
-    others: HeavyHitters = field(factory=lambda: HeavyHitters(MAX_OTHERS))
+    others: HeavyHitters = _NO_OTHERS
     lengths: Lengths = field(factory=Lengths)
 
     def __add__(self, other: ColumnProfile) -> ColumnProfile:
@@ -102,7 +103,7 @@ def profile_column(bins: ColumnBins, column: frames.Column, distinct: HyperLogLo
     """Summarise one column in its bins; the sketch of its different values comes with the fingerprint."""
     n_null, n_missing = int(np.count_nonzero(column.null)), int(np.count_nonzero(column.missing))
     kind = None if n_missing == len(column) else column.kind
-    counts, others, lengths = np.zeros(len(bins), np.int64), HeavyHitters(MAX_OTHERS), Lengths()
+    counts, others, lengths = np.zeros(len(bins), np.int64), _NO_OTHERS, Lengths()
     found = _Numbers()
     if kind is not None:
         check_kind(bins, kind)
@@ -163,7 +164,7 @@ def _count_numbers(bins: ColumnBins, column: frames.Column) -> tuple[Ints, Heavy
     if column.kind not in ("float", "decimal"):
         values = column.valid()
         found.n_infinite, found.low, found.high = 0, int(values.min()), int(values.max())
-    counts, others = counter.counts, HeavyHitters(MAX_OTHERS)
+    counts, others = counter.counts, _NO_OTHERS
     if isinstance(bins, LevelBins):
         counts = np.append(counts[1::2], counts[0::2].sum())
         others = _other_numbers(bins, column) if counts[-1] else others
@@ -183,7 +184,7 @@ def _count_levels(bins: LevelBins, column: frames.Column) -> tuple[Ints, HeavyHi
     places, counts = bins.places(found), np.zeros(len(bins), np.int64)
     np.add.at(counts, places, n)
     if column.kind == "other":
-        return counts, HeavyHitters(MAX_OTHERS), Lengths()
+        return counts, _NO_OTHERS, Lengths()
     strange = (places == len(bins.levels)) & (n > 0)
     unknown = [bins.named(found[i]) for i in np.flatnonzero(strange).tolist()]
     others = HeavyHitters.top(unknown, n[strange], MAX_OTHERS)

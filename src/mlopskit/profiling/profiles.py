@@ -16,6 +16,7 @@ from mlopskit.errors import ConfigurationError, DataError
 from mlopskit.profiling.bins import ColumnBins, Ints, LevelBins, NumericBins, by_value, fit_column
 from mlopskit.profiling.bins import redact as redacted
 from mlopskit.profiling.columns import ColumnProfile, profile_column
+from mlopskit.stats.sketches import Distinct
 from mlopskit.stats.summaries import concordance
 
 MAX_PAIRED = 50
@@ -159,8 +160,8 @@ class Binning(formats.Stored):
         if n_jobs < 1:
             raise ConfigurationError(f"n_jobs={n_jobs}: expected at least 1")
         chosen = frames.select(batch, [c.name for c in self.columns])
-        one, load = partial(_profile, self, n_jobs), partial(_received, self)
-        found = frames.summarise(chosen, one, Profile.__add__, dump=_sent, load=load)
+        start, load = partial(_Pieces, self, n_jobs), partial(_received, self)
+        found = frames.accumulate(chosen, start, Profile.__add__, dump=_sent, load=load)
         return evolve(found, batch_id=batch_id)
 
 
@@ -237,20 +238,31 @@ class Profile(formats.Stored):
         return page(f"Profile {self.batch_id or ''}".strip(), text, self.to_frame().astype(object).to_dict("records"))
 
 
-def _profile(binning: Binning, n_jobs: int, piece: frames.Frame) -> Profile:
-    """Summarise a frame in memory; its rows are shared among threads."""
-    columns, n = frames.columns(piece), frames.n_rows(piece)
-    if n_jobs == 1 or n < n_jobs:
-        return _of_columns(binning, n, columns)
-    parts = list(zip(*(c.blocks(-(-n // n_jobs)) for c in columns), strict=True))
-    with ThreadPoolExecutor(n_jobs) as pool:
-        return reduce(Profile.__add__, pool.map(lambda part: _of_columns(binning, len(part[0]), part), parts))
+class _Pieces:
+    """Summarises frames in memory one after the other; the rows of each are shared among threads.
 
+    Different values are collected over all pieces: a piece's sketch holds those of the pieces before it too, which
+    changes no sum, and a value seen before is let go at once.
+    """
 
-def _of_columns(binning: Binning, n_rows: int, columns: Sequence[frames.Column]) -> Profile:
-    fingerprint, distinct = frames.content_of(columns, {c.name for c in columns})
-    profiles = [profile_column(b, c, distinct[b.name]) for b, c in zip(binning.columns, columns, strict=True)]
-    return Profile(binning, n_rows, tuple(profiles), *_concordance(binning, columns), fingerprint)
+    def __init__(self, binning: Binning, n_jobs: int, _partition: int) -> None:
+        self.binning = binning
+        self.seen = [{c.name: Distinct() for c in binning.columns} for _ in range(n_jobs)]
+
+    def __call__(self, piece: frames.Frame) -> Profile:
+        columns, n, n_jobs = frames.columns(piece), frames.n_rows(piece), len(self.seen)
+        if n_jobs == 1 or n < n_jobs:
+            return self.part(n, columns, self.seen[0])
+        parts = list(zip(*(c.blocks(-(-n // n_jobs)) for c in columns), strict=True))
+        with ThreadPoolExecutor(n_jobs) as pool:
+            found = pool.map(lambda part, seen: self.part(len(part[0]), part, seen), parts, self.seen)
+            return reduce(Profile.__add__, found)
+
+    def part(self, n_rows: int, columns: Sequence[frames.Column], seen: dict[str, Distinct]) -> Profile:
+        fingerprint = frames.content_of(columns, seen)
+        pairs = zip(self.binning.columns, columns, strict=True)
+        profiles = tuple(profile_column(b, c, seen[b.name].sketch) for b, c in pairs)
+        return Profile(self.binning, n_rows, profiles, *_concordance(self.binning, columns), fingerprint)
 
 
 def _concordance(binning: Binning, columns: Sequence[frames.Column]) -> tuple[Ints, Ints]:

@@ -25,7 +25,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Key: TypeAlias = Callable[[Floats], Ints]
 
-BLOCK = 1 << 13
+BLOCK = 1 << 16
 """Values that go through the kernel at once: they and what is computed of them stay in the cache."""
 CELLS = 1 << 14
 """Cells of a table, at most."""

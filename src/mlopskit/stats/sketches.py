@@ -24,7 +24,7 @@ N_REGISTERS = 4096
 _BITS = 52  # of each hash, beside the twelve that choose its register
 _SHIFT, _GROUP = np.uint64(64 - _BITS), np.uint64(N_REGISTERS - 1)
 _LAST = np.int64(1023 + _BITS)  # the exponent field of 2**52: the leading bit of 52 stands one below
-_BLOCK = 1 << 13
+_BLOCK = 1 << 16
 
 
 def mix64(values: UInts) -> UInts:
@@ -163,7 +163,7 @@ class Distinct:
         for start in range(0, len(hashes), _BLOCK):
             block = hashes[start : start + _BLOCK]
             if self._least:
-                block = block[block < np.uint64(1 << (64 - self._least))]
+                block = block.compress(block < np.uint64(1 << (64 - self._least)))
             if len(block):
                 leading = (block >> _SHIFT).astype(np.float64).view(np.int64) >> 52  # 52 bits: exact as floats
                 rank = np.minimum(_LAST - leading, _BITS + 1).astype(np.uint8)

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
-_BLOCK = 1 << 13
+_BLOCK = 1 << 16
 
 
 def quantile_edges(values: ArrayLike, n_bins: int = 200) -> Floats:
