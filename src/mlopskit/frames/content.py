@@ -3,7 +3,7 @@
 A cell's hash depends on its value alone, never on the storage or the engine: 1 and 1.0 and Decimal("1.00") are one
 number, a category is its text, a date is its midnight, and nulls and NaN are one absence. A row's hash is a sum over
 its cells of hash times a multiplier drawn from the column's name; the fingerprint is the sum of mixed row hashes
-modulo 2**64, under two sets of multipliers. So fingerprints of parts add up to that of the whole, in any order.
+modulo 2**64, mixed in two ways. So fingerprints of parts add up to that of the whole, in any order.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _salt(word: str) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.sha256(f"mlopskit|{word}".encode()).digest()[:8], "little"))
 
 
-_ABSENT = _salt("absent")
+_ABSENT, _SECOND = _salt("absent"), _salt("second")
 _SALTS = {word: _salt(word) for word in ("bool", "datetime", "duration", "positive", "negative")}
 
 
@@ -62,9 +62,9 @@ def fingerprint_of(columns: Iterable[Column]) -> str:
 def content_of(columns: Iterable[Column], seen: Mapping[str, Distinct]) -> str:
     """Return the fingerprint of columns already read, and show the values of some to what counts different ones.
 
-    A cell's code c is folded to y = c K mod 2**64, y xor (y >> 32), which is a bijection; a row's hash is
-    mix64(sum of y a + b) over its columns, with a odd. What counts different values sees y a. Blocks of rows stay in
-    cache, and nothing is allocated for them.
+    A cell's code c is folded to y = c K mod 2**64, y xor (y >> 32), which is a bijection; a row's hash h is the sum of
+    y a over its columns, with odd a. Two different rows share one with probability 2**-63 or so. What is summed over
+    rows is mix64(h), and mix64(h xor constant). What counts different values sees y a.
 
     Parameters
     ----------
@@ -75,21 +75,20 @@ def content_of(columns: Iterable[Column], seen: Mapping[str, Distinct]) -> str:
     """
     parts = [_Part.of(c, seen.get(c.name)) for c in columns]
     n = parts[0].n if parts else 0
-    cells, other, left, right = np.empty((4, min(n, _BLOCK)), dtype=np.uint64)
+    cells, other, hashed = np.empty((3, min(n, _BLOCK)), dtype=np.uint64)
     shift = sum(int(part.a) for part in parts) % 2**64
     totals = [0, 0]
     for start in range(0, n, _BLOCK):
         rows = slice(start, min(start + _BLOCK, n))
-        cells, other, left, right = (buffer[: rows.stop - start] for buffer in (cells, other, left, right))
-        left[:] = right[:] = shift
+        cells, other, hashed = (buffer[: rows.stop - start] for buffer in (cells, other, hashed))
+        hashed[:] = shift
         for part in parts:
             part.code(rows, cells)
             _fold(cells, other)
-            np.add(left, np.multiply(cells, part.a, out=other), out=left)
+            np.add(hashed, np.multiply(cells, part.a, out=other), out=hashed)
             part.see(rows, other)
-            np.add(right, np.multiply(cells, part.b, out=other), out=right)
-        totals[0] += int(mix64(left).sum(dtype=np.uint64))
-        totals[1] += int(mix64(right).sum(dtype=np.uint64))
+        totals[0] += int(mix64(hashed).sum(dtype=np.uint64))
+        totals[1] += int(mix64(np.bitwise_xor(hashed, _SECOND, out=hashed)).sum(dtype=np.uint64))
     return _text(*totals)
 
 
@@ -100,16 +99,15 @@ class _Part:
     n: int
     code: Callable[[slice, Hashes], None]
     a: np.uint64
-    b: np.uint64
     seen: Distinct | None
     missing: NDArray[np.bool_] | None
     """Rows that the sketch leaves out; None where it has seen everything already."""
 
     @classmethod
     def of(cls, column: Column, seen: Distinct | None) -> _Part:
-        a, b = _odd(column.name, "left"), _odd(column.name, "right")
+        a = _odd(column.name)
         read = seen is not None and column.levels is None
-        part = cls(len(column), _coder(column), a, b, seen, column.missing if read else None)
+        part = cls(len(column), _coder(column), a, seen, column.missing if read else None)
         if seen is not None and column.levels is not None:
             present = np.bincount(column.values[~column.missing], minlength=len(column.levels)) > 0
             codes = _object_codes(column.levels[present])
@@ -146,8 +144,8 @@ def _text(left: int, right: int) -> str:
 
 
 @lru_cache(maxsize=1 << 12)
-def _odd(name: str, side: str) -> np.uint64:
-    return _salt(f"{side}|{name}") | np.uint64(1)
+def _odd(name: str) -> np.uint64:
+    return _salt(f"column|{name}") | np.uint64(1)
 
 
 def _coder(column: Column) -> Callable[[slice, Hashes], None]:

@@ -24,8 +24,8 @@ from mlopskit.frames.reading import Frame
 
 T = TypeVar("T")
 
-_ROWS = 1 << 16
-"""Rows of a piece, where the engine asks: enough to make Python's share small, few enough to stay in cache."""
+_ROWS = 1 << 17
+"""Rows of a piece, where the engine asks: enough to make Python's share small, few enough to need little memory."""
 _FAN_IN = 8
 
 

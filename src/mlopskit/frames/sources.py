@@ -150,7 +150,7 @@ def _total(data: Any, work: Work[T]) -> T:
 def fingerprint(data: Any) -> str:
     """Return 128 bits that identify the content: free of row order, equal across engines, changed by any cell.
 
-    The rows' hashes are summed modulo 2**64 under two keys, so fingerprints of parts add up to that of the whole
+    The rows' hashes are mixed in two ways and summed modulo 2**64, so fingerprints of parts add up to that of the whole
     (`add_fingerprints`), and any source is read in one pass. Column order does not matter, names and values do; values
     are compared as numbers, texts and instants, whatever their storage. It detects accidents; it is no defence against
     a forger.

@@ -140,7 +140,7 @@ class _Numbers:
 
     def add(self, known: NDArray[np.float64]) -> None:
         """Take in a block of numbers that are not missing."""
-        self.n_zero += len(known) - int(np.count_nonzero(known))
+        self.n_zero += int(np.count_nonzero(known == 0))
         low, high = float(np.minimum.reduce(known)), float(np.maximum.reduce(known))
         if low == -np.inf or high == np.inf:
             finite = known[np.isfinite(known)]
