@@ -1,7 +1,13 @@
-"""What every test file shares: the measured figures are written where MLOPSKIT_MEASURED says, no test is timed."""
+"""What every test file shares: real engines, and the measured figures, written where MLOPSKIT_MEASURED says.
+
+No test is timed.
+"""
 
 import json
+import multiprocessing
 import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,3 +24,38 @@ def _write_measured():
         from counting import MEASURED
 
         Path(os.environ["MLOPSKIT_MEASURED"]).write_text(json.dumps(MEASURED, indent=1))
+
+
+@pytest.fixture(scope="session")
+def spark():
+    """A real Spark session of two cores, whose workers are this Python."""
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.master("local[2]")
+    options = {
+        "spark.ui.enabled": "false",
+        "spark.driver.memory": "1g",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.log.level": "ERROR",
+    }
+    for name, value in options.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def dask():
+    """Dask on two other processes."""
+    import dask
+    import dask.dataframe
+
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(2, mp_context=context) as pool,
+        dask.config.set({"scheduler": "processes", "pool": pool, "dataframe.convert-string": False}),
+    ):
+        yield dask

@@ -15,6 +15,7 @@ BLOCKS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
 @pytest.mark.parametrize("block", BLOCKS)
 def test_every_python_block_runs(block, tmp_path, monkeypatch):
     """A block that a reader copies runs in an empty folder."""

@@ -107,13 +107,16 @@ class Binning(formats.Stored):
 
     @cached_property
     def identity(self) -> str:
-        """sha256 of the edges (as hex floats), typed levels and medians: what two profiles must share to add."""
+        """sha256 of the edges (as hex floats), typed levels and medians: what two profiles must share to add.
+
+        Text and categories are the same levels, however an engine stores them.
+        """
         plain = [
             [c.name, c.kind, [float(e).hex() for e in c.edges], float(c.median).hex()]
             if isinstance(c, NumericBins)
             else [
                 c.name,
-                c.kind,
+                "str" if c.kind == "category" else c.kind,
                 [[type(v).__name__, v.hex() if isinstance(v, float) else v] for v in c.levels],
                 c.redacted,
             ]

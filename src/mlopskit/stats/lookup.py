@@ -71,7 +71,7 @@ class Lookup:
 
     def __attrs_post_init__(self) -> None:
         edges = self.edges
-        if edges.ndim != 1 or not np.isfinite(edges).all() or (np.diff(edges) < 0).any():
+        if edges.ndim != 1 or not np.isfinite(edges).all() or (edges[1:] < edges[:-1]).any():
             raise DataError("Lookup: expected finite edges of shape (m,) in non-decreasing order")
         distinct = np.unique(edges)
         tables = [_table(key, distinct) for key in _keys(distinct)]
@@ -177,9 +177,8 @@ def _keys(distinct: Floats) -> Iterator[Key]:
     centre = float(distinct[len(distinct) // 2])
     with np.errstate(over="ignore"):
         distance = np.abs(distinct - centre)
-    for share in (0.1, 0.5):
-        near = float(np.quantile(distance[distance > 0], share)) if distance.any() else 0.0
-        if 0 < near < np.inf and np.isfinite(distance).all():
+    if distance.any() and np.isfinite(distance).all():
+        for near in np.quantile(distance[distance > 0], [0.1, 0.5]).tolist():
             yield _bits_of_distance(centre, near, distinct)
 
 
