@@ -371,7 +371,7 @@ class TestPieces:
         for source in readers:
             sizes = [frames.n_rows(piece) for piece in frames.pieces(source)]
             assert sum(sizes) == 400_000
-            assert max(sizes) <= 131_072
+            assert max(sizes) <= 262_144
 
     def test_only_one_piece_is_asked_for_at_a_time(self):
         """A stream is read as its pieces are used: none is fetched ahead."""
@@ -668,10 +668,10 @@ class TestSummariesTravelAlone:
             return sizes[-1]
 
         work = engines.Work(("real.name",), lambda partition: one, int.__add__, lambda n: b"%d" % n, int)
-        batches = [pa.record_batch({"c0": np.arange(n)}) for n in (80_000, 80_000, 10, 10)]
+        batches = [pa.record_batch({"c0": np.arange(n)}) for n in (160_000, 160_000, 10, 10)]
         (row,) = engines._one_row(work)(iter(batches))
-        assert row.to_pydict() == {"summary": [b"160020"], "problem": [None]}
-        assert sizes == [160_000, 20]
+        assert row.to_pydict() == {"summary": [b"320020"], "problem": [None]}
+        assert sizes == [320_000, 20]
         assert list(engines._one_row(work)(iter([]))) == []
         (row,) = engines._one_row(evolve(work, names=("other",)))(iter(batches))
         assert row.to_pydict() == {

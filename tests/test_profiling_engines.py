@@ -2,6 +2,7 @@
 
 import decimal
 import itertools
+import sqlite3
 from itertools import pairwise
 
 import duckdb
@@ -106,6 +107,29 @@ class TestEngines:
         assert_same(BINNING.profile(TABLE[:2], n_jobs=n_jobs), BINNING.profile(TABLE[:2]))
         with pytest.raises(ConfigurationError, match="n_jobs=0"):
             BINNING.profile(TABLE, n_jobs=0)
+
+    @pytest.mark.parametrize("name", list(STREAMS))
+    def test_threads_read_ahead_where_an_engine_reads(self, name):
+        """With threads, engines on this machine read ahead; the integers stay."""
+        assert_same(BINNING.profile(STREAMS[name](TABLE), n_jobs=2), BINNING.profile(TABLE))
+
+    def test_a_users_iterator_stays_in_its_thread(self):
+        """SQLite refuses to be read from another thread: chunks of a query are read where they were asked for."""
+        with sqlite3.connect(":memory:") as connection:
+            pd.DataFrame({"a": range(50)}).to_sql("t", connection, index=False)
+            binning = mk.Binning.fit({"a": range(50)})
+            chunks = pd.read_sql("SELECT a FROM t", connection, chunksize=7)
+            assert binning.profile(chunks, n_jobs=2).n_rows == 50
+        connection.close()
+
+    def test_an_error_while_reading_ahead_reaches_the_caller(self, tmp_path):
+        """A damaged file is the engine's own error, not a hang."""
+        pq.write_table(TABLE.select(["price"]), tmp_path / "a.parquet", row_group_size=50)
+        raw = bytearray((tmp_path / "a.parquet").read_bytes())
+        raw[200:900] = bytes(700)
+        (tmp_path / "a.parquet").write_bytes(raw)
+        with pytest.raises((OSError, pa.ArrowException)):
+            mk.Binning.fit(TABLE, ["price"]).profile(pq.ParquetFile(tmp_path / "a.parquet"), n_jobs=2)
 
     def test_a_large_frame_is_read_in_blocks(self):
         """More rows than a block holds, in one frame and in pieces, against numpy."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -24,7 +25,7 @@ from mlopskit.frames.reading import Frame
 
 T = TypeVar("T")
 
-_ROWS = 1 << 17
+_ROWS = 1 << 18
 """Rows of a piece, where the engine asks: enough to make Python's share small, few enough to need little memory."""
 _FAN_IN = 8
 
@@ -43,6 +44,8 @@ class Work(Generic[T]):
         The sum of two summaries.
     dump, load
         A summary as something that can be sent, and back.
+    ahead
+        Whether engines on this machine may read the next piece in a thread while one is summed up.
     """
 
     names: tuple[str, ...] | None
@@ -50,6 +53,7 @@ class Work(Generic[T]):
     add: Callable[[T, T], T]
     dump: Callable[[T], Any]
     load: Callable[[Any], T]
+    ahead: bool = False
 
     def sums(self, pieces: Iterable[Frame], partition: int | None = None) -> list[T]:
         """Return the sum over the pieces as a list of one, or of none where there is nothing to sum up.
@@ -122,10 +126,13 @@ class Batches:
         The columns of each frame.
     read
         Starts reading.
+    ahead
+        Whether another thread may read.
     """
 
     names: tuple[str, ...]
     read: Callable[[], Iterator[Frame]]
+    ahead: bool
 
     def __iter__(self) -> Iterator[Frame]:
         return self.read()
@@ -145,6 +152,11 @@ class Source(ABC):
         """Whether this class reads `data`: by the package of its class and a method that only such classes have."""
         return tables.root(data) == cls.package and hasattr(type(data), cls.mark)
 
+    @property
+    def ahead(self) -> bool:
+        """Whether another thread may read the pieces."""
+        return True
+
     @abstractmethod
     def names(self) -> list[str]:
         """Return the column names without reading rows."""
@@ -156,7 +168,7 @@ class Source(ABC):
 
     def narrow(self, wanted: list[str]) -> Any:
         """Return the same data with these columns, once they are known to be there; by the engine where it can."""
-        return Batches(tuple(wanted), lambda: _chosen(self.pieces(), wanted))
+        return Batches(tuple(wanted), lambda: _chosen(self.pieces(), wanted), self.ahead)
 
     @abstractmethod
     def pieces(self) -> Iterator[Frame]:
@@ -164,7 +176,16 @@ class Source(ABC):
 
     def sums(self, work: Work[T]) -> list[T]:
         """Return the sum over all pieces as a list of one, or of none where there are no pieces."""
-        return work.sums(self.pieces())
+        return work.sums(_ahead(self.pieces()) if work.ahead and self.ahead else self.pieces())
+
+
+def _ahead(pieces: Iterator[Frame]) -> Iterator[Frame]:
+    """Yield the pieces; the next one is read in a thread of its own meanwhile."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = reader.submit(next, pieces, None)
+            yield piece
 
 
 class _InMemory(Source):
@@ -206,6 +227,10 @@ class _Stream(Source):
     def pieces(self) -> Iterator[Frame]:
         for item in self.data:
             yield from source(item).pieces()
+
+    @property
+    def ahead(self) -> bool:
+        return isinstance(self.data, Batches) and self.data.ahead  # a user's iterator may be bound to its thread
 
 
 def _chosen(pieces: Iterable[Frame], wanted: list[str]) -> Iterator[Frame]:
@@ -264,7 +289,7 @@ class _ArrowDataset(Source):
         return list(self.data.schema.names)
 
     def narrow(self, wanted: list[str]) -> Any:
-        return Batches(tuple(wanted), lambda: self._batches(wanted))
+        return Batches(tuple(wanted), lambda: self._batches(wanted), self.ahead)
 
     def pieces(self) -> Iterator[Frame]:
         return self._batches(None)
@@ -307,7 +332,7 @@ class _ArrowParquet(Source):
         return list(self.data.schema_arrow.names)
 
     def narrow(self, wanted: list[str]) -> Any:
-        return Batches(tuple(wanted), lambda: self._batches(wanted))
+        return Batches(tuple(wanted), lambda: self._batches(wanted), self.ahead)
 
     def pieces(self) -> Iterator[Frame]:
         return self._batches(None)

@@ -74,10 +74,10 @@ class Column:
     @cached_property
     def missing(self) -> NDArray[np.bool_]:
         """True where the value is null or NaN."""
-        if self.kind != "float":
+        if self.kind != "float" or not np.isnan(np.min(self.values, initial=np.inf)):  # a minimum passes NaN on
             return self.null
-        result: NDArray[np.bool_] = np.isnan(self.values)
-        return np.logical_or(result, self.null, out=result) if self.null.any() else result
+        result: NDArray[np.bool_] = self.null | np.isnan(self.values)
+        return result
 
     def valid(self) -> NDArray[Any]:
         """Return the values that are neither null nor NaN; codes for str and category."""

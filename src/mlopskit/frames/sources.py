@@ -131,13 +131,15 @@ def accumulate(
     *,
     dump: Callable[[T], bytes],
     load: Callable[[bytes], T],
+    ahead: bool = False,
 ) -> T:
     """Return what `summarise` returns, where the summary of a piece may build on those before it.
 
     `start(partition)` returns the function that summarises the pieces of one partition, one after the other; data that
-    are not on a cluster are a single partition, 0. Whatever such a function remembers is its partition's own.
+    are not on a cluster are a single partition, 0. Whatever such a function remembers is its partition's own. With
+    `ahead`, engines on this machine read the next piece in a thread of its own.
     """
-    return _total(data, Work(None, start, add, dump, load))
+    return _total(data, Work(None, start, add, dump, load, ahead))
 
 
 def _total(data: Any, work: Work[T]) -> T:

@@ -149,8 +149,8 @@ class Binning(formats.Stored):
         batch_id
             What to call the batch.
         n_jobs
-            Threads that share each piece. Two are about as fast as the numpy work in them allows; leave it at one in a
-            service that has other things to do. On a cluster the engine decides instead.
+            Threads that share the rows of each piece, beside one that reads the next piece from an engine. Leave it at
+            one in a service that has other things to do. On a cluster the engine decides instead.
 
         Raises
         ------
@@ -164,7 +164,7 @@ class Binning(formats.Stored):
             raise ConfigurationError(f"n_jobs={n_jobs}: expected at least 1")
         chosen = frames.select(batch, [c.name for c in self.columns])
         start, load = partial(_Pieces, self, n_jobs), partial(_received, self)
-        found = frames.accumulate(chosen, start, Profile.__add__, dump=_sent, load=load)
+        found = frames.accumulate(chosen, start, Profile.__add__, dump=_sent, load=load, ahead=n_jobs > 1)
         return evolve(found, batch_id=batch_id)
 
 
