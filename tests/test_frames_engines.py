@@ -359,7 +359,7 @@ class TestPieces:
         assert frames.to_pandas(batch)["b"].tolist()[0] == "x"
 
     def test_large_sources_come_in_small_pieces(self, tmp_path):
-        """No piece of a file of 400,000 rows holds more than 131,072, whoever reads it, and no row is lost."""
+        """No piece of a file of 400,000 rows holds more than 262,144, whoever reads it, and no row is lost."""
         path = tmp_path / "long.parquet"
         pq.write_table(numbered(400_000), path)
         readers = [

@@ -264,6 +264,20 @@ def to_bytes(value: Any) -> bytes:
     return out.getvalue()
 
 
+_UNREADABLE = (
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
 def from_bytes(data: bytes, expected: type[T]) -> T:
     """Read what `to_bytes` wrote; nothing in it is executed, and nothing is unpacked beyond a gigabyte.
 
@@ -273,18 +287,33 @@ def from_bytes(data: bytes, expected: type[T]) -> T:
         When the bytes are no such archive, are too large, or hold another type or a newer protocol.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(member.file_size for member in archive.infolist())
+        arrays = _read_members(data)
+        text = arrays.pop("json").tobytes()
+    except FormatError:
+        raise
+    except _UNREADABLE as error:
+        raise FormatError(f"not an archive that mlopskit wrote: {error}") from error
+    return _read(text, expected, arrays)
+
+
+def _read_members(data: bytes) -> dict[str, Array]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = sum(member.file_size for member in archive.infolist())
         if size > MAX_BYTES:
             raise FormatError(f"the archive unpacks to {size} bytes; expected at most {MAX_BYTES}")
-        with np.load(io.BytesIO(data), allow_pickle=False) as members:
-            arrays = {name: values.astype(values.dtype.newbyteorder("=")) for name, values in members.items()}
-        text = arrays.pop("json").astype(np.uint8).tobytes()
-    except (EOFError, LookupError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise FormatError(f"not an archive that mlopskit wrote: {error}") from error
-    if any(values.dtype.kind not in "biuf" for values in arrays.values()):
-        raise FormatError("cannot read an array in this archive; expected numbers or booleans")
-    return _read(text, expected, arrays)
+        return {name.removesuffix(".npy"): _read_npy(archive.read(name)) for name in archive.namelist()}
+
+
+def _read_npy(raw: bytes) -> Array:
+    """Return a numpy array without believing its header: its shape has to fit the bytes that are there."""
+    stream = io.BytesIO(raw)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise FormatError("an array is of another version than this release writes")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.kind not in "biuf" or fortran:
+        raise FormatError(f"cannot read an array of dtype {dtype}; expected numbers or booleans")
+    values = np.frombuffer(raw, dtype=dtype, offset=stream.tell()).reshape(shape)
+    return values.astype(dtype.newbyteorder("="))
 
 
 class Stored:

@@ -205,7 +205,8 @@ class DriftDetector(formats.Stored):
     features
         Columns to watch; all but the batch column by default.
     interactions
-        Whether to watch pairs of numeric features for changes of dependence.
+        Whether to watch pairs of numeric features for changes of dependence. Profiles have them where their binning was
+        fitted with `pairs=True`.
     random_state
         Seed of the draws that break ties between ranks and of row subsampling; replays are exact.
     state
