@@ -279,6 +279,22 @@ class TestCalibration:
 
 class TestRefit:
     @pytest.mark.parametrize("method", ["identity", "sigmoid", "isotonic"])
+    def test_replicates_without_a_single_positive(self):
+        """Of three positives in 1,000 rows a Poisson draw holds none in one of twenty: a flat curve, and no error."""
+        score, y = np.linspace(0.001, 0.01, 1_000), np.zeros(1_000)
+        y[[100, 500, 900]] = 1
+        curve = calibrate(score, y)
+        assert curve.method == "identity"
+        at = np.array([replicate.predict([0.005])[0] for replicate in refit(curve, score, y, n_replicates=300)])
+        assert ((at > 0) & (at < 0.1)).all()
+        assert at.min() < 0.002 < 0.008 < at.max()
+
+    def test_an_identity_of_one_class_has_replicates(self):
+        """Two rows of one class: every refitted curve is flat, and so is the fitted one."""
+        curve = calibrate([0.2, 0.4], [1, 1], methods=["identity"])
+        for replicate in refit(curve, [0.2, 0.4], [1, 1], n_replicates=20):
+            assert 0 < replicate.predict([0.3])[0] < 1
+
     def test_replicates_are_seeded_and_differ(self, method):
         """The same seed gives the same replicates, a longer run begins with the shorter, and another seed differs."""
         s, y = world()

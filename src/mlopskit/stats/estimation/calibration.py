@@ -261,12 +261,24 @@ def refit(
 
 def _around_identity(replicate: Calibration, base: Calibration) -> Calibration:
     """Move a refitted sigmoid so that it is as far from the identity as it was from the fitted sigmoid."""
+    (slope, intercept), (base_slope, base_intercept) = _line(replicate), _line(base)
     return evolve(
         replicate,
         method="sigmoid",
-        slope=1.0 + replicate.slope - base.slope,
-        intercept=replicate.intercept - base.intercept,
+        slope=1.0 + slope - base_slope,
+        intercept=intercept - base_intercept,
+        scores=(),
+        probabilities=(),
     )
+
+
+def _line(curve: Calibration) -> tuple[float, float]:
+    """Return slope and intercept on the logit scale; a constant is a flat line, half a row away from 0 and 1."""
+    if curve.method != "constant":
+        return curve.slope, curve.intercept
+    half = 0.5 / curve.n
+    p = min(max(float(curve.probabilities[0]), half), 1 - half)
+    return 0.0, float(logit(p))
 
 
 @frozen
