@@ -100,26 +100,25 @@ class _Part:
     code: Callable[[slice, Hashes], None]
     a: np.uint64
     seen: Distinct | None
-    missing: NDArray[np.bool_] | None
-    """Rows that the sketch leaves out; None where it has seen everything already."""
+    missing: NDArray[np.bool_]
 
     @classmethod
     def of(cls, column: Column, seen: Distinct | None) -> _Part:
         a = _odd(column.name)
-        read = seen is not None and column.levels is None
-        part = cls(len(column), _coder(column), a, seen, column.missing if read else None)
-        if seen is not None and column.levels is not None:
-            present = np.bincount(column.values[~column.missing], minlength=len(column.levels)) > 0
-            codes = _object_codes(column.levels[present])
+        if column.levels is None:
+            return cls(len(column), _coder(column), a, seen, column.missing)
+        table = _object_codes(column.levels)
+        if seen is not None:
+            used = column.values if not column.missing.any() else column.values[~column.missing]
+            codes = table[np.bincount(used, minlength=len(table)) > 0]
             _fold(codes, np.empty_like(codes))
             seen.add(codes * a)
-        return part
+        return cls(len(column), _level_coder(table, column.values), a, None, column.missing)
 
     def see(self, rows: slice, hashes: Hashes) -> None:
-        if self.seen is None or self.missing is None:
-            return
-        gone = self.missing[rows]
-        self.seen.add(hashes[~gone] if gone.any() else hashes)
+        if self.seen is not None:
+            gone = self.missing[rows]
+            self.seen.add(hashes[~gone] if gone.any() else hashes)
 
 
 def _fold(codes: Hashes, buffer: Hashes) -> None:
@@ -151,8 +150,7 @@ def _odd(name: str) -> np.uint64:
 def _coder(column: Column) -> Callable[[slice, Hashes], None]:
     """Return what writes the codes of a range of rows into a buffer; text is hashed once for each level."""
     if column.levels is not None:
-        table, codes = np.append(_object_codes(column.levels), _ABSENT), column.values
-        return lambda rows, out: np.copyto(out, table[codes[rows]])
+        return _level_coder(_object_codes(column.levels), column.values)
     missing = column.missing
     if column.values.dtype == object:
         cells = np.full(len(column), _ABSENT)
@@ -161,6 +159,11 @@ def _coder(column: Column) -> Callable[[slice, Hashes], None]:
     if not missing.any():
         return lambda rows, out: _write(column.kind, column.values[rows], out)
     return lambda rows, out: _write_masked(column, missing, rows, out)
+
+
+def _level_coder(table: Hashes, codes: NDArray[Any]) -> Callable[[slice, Hashes], None]:
+    with_absent = np.append(table, _ABSENT)
+    return lambda rows, out: np.copyto(out, with_absent[codes[rows]])
 
 
 def _write_masked(column: Column, missing: NDArray[np.bool_], rows: slice, out: Hashes) -> None:
