@@ -609,3 +609,43 @@ class TestDivergence:
         assert str(hellinger_counts([1, 0], [0, 1])) == "Hellinger distance 1 (n=1 and 1)"
         assert str(kolmogorov_smirnov_counts([1, 0], [0, 1])).endswith("p=1 at one look (exact)")
         assert str(kolmogorov_smirnov_counts([1, 0], [0, 0])) == "Kolmogorov-Smirnov distance nan (n=1 and 0)"
+
+
+class TestEdges:
+    """Huge and odd tables: the right answer, or an error that says what was expected."""
+
+    @pytest.mark.parametrize("size", [10**8, 10**10, 10**12])
+    def test_two_rows_among_billions(self, size):
+        """Fisher's exact p of [[2, N], [1, 9]] in exact integers: math.comb."""
+        a, b = (2, size), (1, 9)
+        n, m, k = sum(a), sum(b), a[0] + b[0]
+        chance = [math.comb(n, i) * math.comb(m, k - i) for i in range(k + 1)]
+        p = sum(c for c in chance if c <= chance[a[0]]) / sum(chance)
+        assert chi_square_counts(a, b).p_value == pytest.approx(p, rel=0.1)
+
+    def test_one_row_among_a_million(self):
+        """The single row lies on one side with probability n/(n + m), and there it is as extreme."""
+        found = cramer_von_mises_counts([1, 499_997], [0, 649_997])
+        assert found.p_value == pytest.approx(499_998 / (499_998 + 649_997), rel=1e-6)
+
+    def test_apart_is_one_and_no_more(self):
+        """Rounding takes no value beyond its range."""
+        assert chi_square_counts([481, 592, 1332, 0, 0, 0], [0, 0, 0, 1230, 1025, 697]).value <= 1
+
+    @pytest.mark.parametrize("ask", [psi_counts, chi_square_counts, kolmogorov_smirnov_counts])
+    @pytest.mark.parametrize(
+        ("a", "b"),
+        [([[1, 1]] * 3, [[1, 0]] * 2), (["a", "b"], ["c", "d"]), ([1e300, 1], [1e300, 3]), ([1, -1], [1, 1])],
+    )
+    def test_what_is_no_pair_of_tables(self, ask, a, b):
+        """Shapes that do not go together, text, more rows than there can be, and fewer than none."""
+        with pytest.raises(DataError):
+            ask(a, b)
+
+    def test_positions_of_several_tables(self):
+        """Positions per table go with counts per table; other shapes are refused."""
+        found = wasserstein_counts([1, 1], [1, 0], positions=[[0, 1], [0, 2]])
+        assert found.value.tolist() == [0.5, 1.0]
+        assert found.n_reference.tolist() == [2, 2]
+        with pytest.raises(DataError, match="do not go together"):
+            wasserstein_counts([[1, 1]] * 3, [[1, 0]] * 3, positions=[[0, 1], [0, 2]])

@@ -959,3 +959,65 @@ class TestAdaptiveWidth:
             evolve(state, step=0.2)
         with pytest.raises((StateMismatch, FormatError)):
             formats.from_json(formats.to_json(state).replace('"alpha":0.05', '"alpha":0.06'), AdaptiveWidth)
+
+
+class TestEdges:
+    """What odd input does: an answer that is right, or an error that says what was expected."""
+
+    @pytest.mark.parametrize(
+        "block", [[1.0, np.nan, 2, 3, 1, 2, 3, 1], ["a", np.nan, "b", "a", "b", "a", "b", "a"], ["a", None, *"babaab"]]
+    )
+    def test_missing_blocks_in_objects_are_refused(self, block):
+        """NaN and None in a column of objects, as pandas hands them over."""
+        score, y = np.linspace(0.1, 0.9, 8), [0, 1] * 4
+        with pytest.raises(DataError, match="1 blocks are missing"):
+            calibrate(score, y, block=np.array(block, dtype=object))
+
+    def test_twenty_replicates_are_enough_for_ninety_percent(self):
+        """2 / (1 - .9) is twenty, whatever floats make of it; nineteen are refused."""
+        score, y = world(100)
+        curve = calibrate(score, y, methods=["sigmoid"])
+        few = refit(curve, score, y, n_replicates=20)
+        predictive_interval("accuracy", curve, few, score, score > 0.5, level=0.9)
+        with pytest.raises(ConfigurationError, match="needs 20"):
+            predictive_interval("accuracy", curve, few[:19], score, score > 0.5, level=0.9)
+
+    @pytest.mark.parametrize("n_ones", range(0, 60, 7))
+    def test_log_loss_of_labels_is_never_negative(self, n_ones):
+        """Certain predictions that are right cost nothing, exactly."""
+        q = np.repeat([1.0, 0.0], [n_ones, 7])
+        assert expected_metric("log_loss", q, q) == pytest.approx(0, abs=1e-12)
+        assert expected_metric("log_loss", q, q) >= 0
+
+    @pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200])
+    def test_scores_of_any_size_have_a_sigmoid(self, scale):
+        """Scores near the ends of floats are told apart as their like near 1 are."""
+        f, y = np.array([-1.0, 1.0, -2.0, 3.0, 0.5, -0.5] * 5), np.array([0, 1, 0, 1, 0, 1] * 5)
+        plain, scaled = (calibrate(f * size, y, methods=["sigmoid"]) for size in (1.0, scale))
+        np.testing.assert_allclose(scaled.predict(f * scale), plain.predict(f), rtol=1e-6)
+
+    def test_a_state_with_other_dials_was_not_issued_here(self):
+        """Widths of another tracking, or of a later state, would void the bound."""
+        state = AdaptiveWidth(step=0.1, first=0.1)
+        with pytest.raises(StateMismatch):
+            state.update(0.5, issued=AdaptiveWidth(step=0.1, first=10.0))
+        with pytest.raises(DataError, match="seen 1 batches"):
+            state.update(0.5, issued=state.update(0.1))
+
+    @pytest.mark.parametrize(("n_blocks", "n_rows", "method"), [(4, 200, "sigmoid"), (10, 100, "isotonic")])
+    def test_blocks_that_do_not_differ_have_no_excess(self, n_blocks, n_rows, method):
+        """Without block effects the mean squared residual is the mean squared standard error, within noise.
+
+        120 simulated references; counted twice, the pull of a block on its own curve would give 1.4 and 1.3.
+        """
+        rng, residuals, errors = np.random.default_rng(n_blocks), [], []
+        block = np.repeat(np.arange(n_blocks), n_rows)
+        for i in range(120):
+            score = rng.random(n_blocks * n_rows)
+            y = rng.random(len(score)) < score
+            curve = calibrate(score, y, block=block, methods=[method])
+            replicates = refit(curve, score, y, n_replicates=30, seed=i)
+            found = block_heterogeneity("accuracy", curve, replicates, score, y, block, score > 0.5)
+            residuals.append(np.square(found.residuals).mean())
+            errors.append(np.square(found.standard_errors).mean())
+        assert np.mean(residuals) / np.mean(errors) == pytest.approx(1, abs=0.2)

@@ -106,3 +106,11 @@ class TestEdges:
         """Out of order, NaN, infinite, or of two axes."""
         with pytest.raises(DataError, match="Lookup"):
             Lookup(edges)
+
+
+@pytest.mark.parametrize("values", [[[1.0, 2.0]], 3.0, ["a"]])
+def test_what_is_no_column_of_numbers_is_refused(values):
+    """Two dimensions, none, and text."""
+    for ask in (Lookup([1.0]).count, Lookup([1.0]).place):
+        with pytest.raises(DataError, match="shape"):
+            ask(values)

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
+from mlopskit.errors import DataError
 from mlopskit.stats.summaries import (
+    Lengths,
     Moments,
     concordance,
     location_and_scale,
@@ -185,3 +187,25 @@ class TestLocationAndScale:
         full, _ = location_and_scale(np.array([0.2, 0.5, 0.3]))
         sparse, _ = location_and_scale(np.array([0.2, 0.0, 0.5, 0.0, 0.3]))
         np.testing.assert_allclose(sparse[[0, 2, 4]], full)
+
+
+class TestEdges:
+    """Values at the ends of their ranges."""
+
+    def test_means_at_the_ends_of_floats_merge(self):
+        """Deviations beyond the range are infinite, the mean is not."""
+        both = Moments.of([1e308]) + Moments.of([-1e308])
+        assert (both.n, both.mean, both.squares) == (2, 0.0, np.inf)
+        assert (both + Moments.of([3.0])).mean == 1.0
+
+    def test_lengths_are_whole_numbers_of_any_size(self):
+        """Sums beyond 64 bits are exact; what is no length or no count is refused."""
+        assert Lengths.of([2**40], [2**40]).total == 2**80
+        for lengths, counts in (([1], [-3]), ([-1], [1]), ([1, 2], [1])):
+            with pytest.raises(DataError, match="as many counts"):
+                Lengths.of(lengths, counts)
+
+    def test_edges_of_nan_are_refused(self):
+        """NaN is no quantile."""
+        with pytest.raises(ValueError, match="no NaN"):
+            quantile_edges([1, np.nan, 2], 4)

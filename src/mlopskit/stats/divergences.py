@@ -45,6 +45,7 @@ MIN_EXPECTED = 5
 _SAME = cmp_using(
     eq=lambda a, b: a is b or (a is not None and b is not None and bool(np.array_equal(a, b, equal_nan=True)))
 )
+_MOST = 2.0**53  # whole numbers up to here are exact as floats
 _SMALLEST = 1e-300  # p-values below are given as this: rounding up keeps them valid
 
 
@@ -269,6 +270,11 @@ def wasserstein_counts(reference: ArrayLike, batch: ArrayLike, positions: ArrayL
         raise DataError(
             f"wasserstein_counts: expected {a.shape[-1]} finite positions in order, one for each bin; got {positions!r}"
         )
+    try:
+        shape = np.broadcast_shapes(a.shape, x.shape)
+    except ValueError as error:
+        raise DataError(f"wasserstein_counts: counts and positions do not go together; {error}") from error
+    a, b = np.broadcast_to(a, shape), np.broadcast_to(b, shape)
     return _result("Wasserstein distance", a, b, (np.abs(_gaps(a, b)) * steps).sum(axis=-1))
 
 
@@ -339,8 +345,8 @@ def chi_square_counts(reference: ArrayLike, batch: ArrayLike, *, seed: int = 0) 
     >>> print(chi_square_counts([8, 2], [1, 5]))
     Cramer's V 0.6181 (n=10 and 6), p=0.035 at one look (exact)
     """
-    if seed < 0:
-        raise ConfigurationError(f"chi_square_counts: seed={seed!r}: expected a whole number of at least 0")
+    if not 0 <= seed < 2**64:
+        raise ConfigurationError(f"chi_square_counts: seed={seed!r}: expected a whole number from 0 to 2**64 - 1")
     a, b = _tables("chi_square_counts", reference, batch)
     n, m, t = a.sum(axis=-1, keepdims=True), b.sum(axis=-1, keepdims=True), a + b
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -350,10 +356,13 @@ def chi_square_counts(reference: ArrayLike, batch: ArrayLike, *, seed: int = 0) 
 
     def dealt(a: Floats, b: Floats, index: int) -> _Answer | None:
         exact = _enumerated_p(a, b, _surprise)
-        return exact or (_drawn_p(a, b, _surprise, (seed, index)) if least.flat[index] < MIN_EXPECTED else None)
+        if exact or least.flat[index] >= MIN_EXPECTED:
+            return exact
+        order = np.argsort(a + b, kind="stable")  # so that the draws do not depend on the order of the bins
+        return _drawn_p(a[order], b[order], _surprise, (seed, index))
 
     p = _replaced(chdtrc(np.maximum((t > 0).sum(axis=-1) - 1, 1), statistic), a, b, np.True_, dealt)
-    return _result("Cramer's V", a, b, np.sqrt(statistic / np.maximum((n + m)[..., 0], 1)), p)
+    return _result("Cramer's V", a, b, np.sqrt(np.minimum(statistic / np.maximum((n + m)[..., 0], 1), 1)), p)
 
 
 def chi_square_samples(reference: ArrayLike, batch: ArrayLike, *, edges: ArrayLike | None, seed: int = 0) -> Divergence:
@@ -570,12 +579,16 @@ class _Answer(NamedTuple):
 
 def _tables(name: str, reference: ArrayLike, batch: ArrayLike) -> tuple[Floats, Floats]:
     """Return whole counts of the same bins as floats, with the same leading axes."""
-    a, b = np.asarray(reference, dtype=np.float64), np.asarray(batch, dtype=np.float64)
+    try:
+        a, b = np.asarray(reference, dtype=np.float64), np.asarray(batch, dtype=np.float64)
+        np.broadcast_shapes(a.shape, b.shape)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: expected two tables of counts of the same bins; {error}") from error
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
         raise DataError(f"{name}: expected counts of the same bins on the last axis; got shapes {a.shape}, {b.shape}")
     for side, counts in (("reference", a), ("batch", b)):
-        if not ((counts >= 0) & (counts < np.inf) & (counts == np.floor(counts))).all():
-            raise DataError(f"{name}: expected whole numbers of rows, at least 0; got {side}={counts}")
+        if not ((counts >= 0) & (counts <= _MOST) & (counts == np.floor(counts))).all():
+            raise DataError(f"{name}: expected whole numbers of rows from 0 to 2**53; got {side}={counts}")
     a, b = np.broadcast_arrays(a, b)
     return a, b
 
@@ -703,8 +716,14 @@ def _enumerated_p(a: Floats, b: Floats, statistic: Statistic) -> _Answer | None:
 
 
 def _at_least(values: Floats, observed: Floats) -> NDArray[np.bool_]:
-    """Compare with room for rounding: tables as extreme as the observed one count."""
-    return np.asarray(values >= observed - 1e-12 * np.maximum(np.abs(observed), 1.0))
+    """Compare with room for rounding: tables as extreme as the observed one count.
+
+    The room is relative to how far the values lie apart, plus a few roundings of the values themselves.
+    """
+    both = np.append(values.ravel(), observed)
+    spread = float(both.max() - both.min())
+    room = 1e-9 * spread if spread < 1 else 1e-9
+    return np.asarray(values >= observed - room - 8 * np.finfo(float).eps * np.abs(observed))
 
 
 def _few_tables(totals: Floats, n: int) -> bool:

@@ -87,7 +87,7 @@ class Lookup:
 
     def place(self, values: ArrayLike) -> Ints:
         """Return the bin of each value, shape (n,); -1 for NaN."""
-        x = np.asarray(values, dtype=np.float64)
+        x = _column(values)
         found = np.empty(len(x), dtype=np.int64)
         for start in range(0, len(x), BLOCK):
             block = x[start : start + BLOCK]
@@ -99,7 +99,7 @@ class Lookup:
 
     def count(self, values: ArrayLike) -> Ints:
         """Return how many values lie in each of the m + 1 bins; NaN lies in none."""
-        x, counter = np.asarray(values, dtype=np.float64), self.counter()
+        x, counter = _column(values), self.counter()
         for start in range(0, len(x), BLOCK):
             block = x[start : start + BLOCK]
             missing = np.isnan(block)
@@ -129,6 +129,16 @@ class Lookup:
         for _ in range(self._compares):
             found += self._distinct.take(found) < block
         return found
+
+
+def _column(values: ArrayLike) -> Floats:
+    try:
+        x = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Lookup: expected numbers of shape (n,); {error}") from error
+    if x.ndim != 1:
+        raise DataError(f"Lookup: expected numbers of shape (n,); got shape {x.shape}")
+    return x
 
 
 class Counter:

@@ -14,6 +14,8 @@ from attrs import frozen
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
+from mlopskit.errors import DataError
+
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
@@ -29,14 +31,14 @@ def quantile_edges(values: ArrayLike, n_bins: int = 200) -> Floats:
     Raises
     ------
     ValueError
-        When there are no values.
+        When there are no values, or one is NaN.
 
     >>> quantile_edges([4, 1, 3, 2], n_bins=4)
     array([1., 2., 3.])
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
-    if not len(ordered):
-        raise ValueError("quantile_edges needs at least one value")
+    if not len(ordered) or np.isnan(ordered[-1]):
+        raise ValueError("quantile_edges needs at least one value, and no NaN")
     rank = np.ceil(np.arange(1, n_bins) * len(ordered) / n_bins - 1e-9).astype(np.intp) - 1
     edges: Floats = ordered[np.clip(rank, 0, len(ordered) - 1)]
     return edges
@@ -79,6 +81,8 @@ class Moments:
         if not self.n or not other.n:
             return self if self.n else other
         delta = other.mean - self.mean
+        if not math.isfinite(delta):
+            return Moments(n, self.mean * (self.n / n) + other.mean * (other.n / n), math.inf)
         mean = self.mean + delta * (other.n / n)
         return Moments(n, mean, self.squares + other.squares + delta * delta * (self.n * other.n / n))
 
@@ -109,16 +113,24 @@ class Lengths:
 
     @classmethod
     def of(cls, lengths: ArrayLike, counts: ArrayLike) -> Lengths:
-        """Return the summary of lengths (m,) that occur so often, counts (m,).
+        """Return the summary of lengths (m,) that occur so often, counts (m,), whole numbers.
+
+        Raises
+        ------
+        DataError
+            When one is below 0, or there are not as many of both.
 
         >>> Lengths.of([1, 3], counts=[2, 1])
         Lengths(n=3, total=5, low=1, high=3)
         """
         length, n = np.asarray(lengths, dtype=np.int64), np.asarray(counts, dtype=np.int64)
+        if len(length) != len(n) or min(length.min(initial=0), n.min(initial=0)) < 0:
+            raise DataError("Lengths: expected lengths and as many counts, all at least 0")
         length, n = length[n > 0], n[n > 0]
         if not len(n):
             return cls()
-        return cls(int(n.sum()), int((length * n).sum()), int(length.min()), int(length.max()))
+        total = sum(a * b for a, b in zip(length.tolist(), n.tolist(), strict=True))
+        return cls(int(n.sum()), total, int(length.min()), int(length.max()))
 
     def __add__(self, other: Lengths) -> Lengths:
         low, high = extremes((self.low, self.high), (other.low, other.high))

@@ -9,7 +9,7 @@ import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import ArrayLike
 
-from mlopskit.errors import ConfigurationError, DataError
+from mlopskit.errors import ConfigurationError, DataError, StateMismatch
 from mlopskit.stats.estimation.base import column
 from mlopskit.stats.intervals import Interval
 from mlopskit.stats.state import State, dial
@@ -161,8 +161,14 @@ class AdaptiveWidth(State):
         Raises
         ------
         DataError
-            When the residual is not finite.
+            When the residual is not finite, or the issued state is later than this one.
+        StateMismatch
+            When the issued state has other dials.
         """
+        if issued is not None and issued.configuration != self.configuration:
+            raise StateMismatch("AdaptiveWidth: the issued state has other dials: give a state of this very tracking")
+        if issued is not None and issued.n > self.n:
+            raise DataError(f"AdaptiveWidth: the issued state has seen {issued.n} batches, this one only {self.n}")
         if not math.isfinite(residual):
             raise DataError(f"AdaptiveWidth: residual={residual!r}: expected a finite difference, truth - estimate")
         at = self if issued is None else issued

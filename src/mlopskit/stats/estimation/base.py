@@ -38,8 +38,8 @@ def floats(values: Any) -> Floats:
 
 def generator(name: str, seed: int, stream: int) -> np.random.Generator:
     """Return the generator of one stream of a seed, which has to be at least 0."""
-    if seed < 0:
-        raise ConfigurationError(f"{name}: seed={seed!r}: expected a whole number of at least 0")
+    if not 0 <= seed < 2**64:
+        raise ConfigurationError(f"{name}: seed={seed!r}: expected a whole number from 0 to 2**64 - 1")
     return np.random.Generator(np.random.Philox(key=[seed, stream]))
 
 
@@ -55,13 +55,21 @@ def block_codes(name: str, block: ArrayLike, n: int) -> Ints:
     keys = np.asarray(block)
     if keys.shape != (n,):
         raise DataError(f"{name}: block has shape {keys.shape}; expected ({n},), one block for each row")
-    n_missing = sum(key is None for key in keys) if keys.dtype == object else int((keys != keys).sum())
+    n_missing = sum(map(_is_missing, keys)) if keys.dtype == object else int((keys != keys).sum())
     if n_missing:
         raise DataError(f"{name}: {n_missing} blocks are missing; expected one for each row")
     known, codes = np.unique(keys, return_inverse=True)
     if len(known) < 2:
         raise DataError(f"{name}: got {len(known)} block; expected at least two, or block=None for independent rows")
     return np.asarray(codes, dtype=np.intp)
+
+
+def _is_missing(key: object) -> bool:
+    """Whether an object is None or differs from itself, as NaN does; pandas.NA does not even answer."""
+    try:
+        return key is None or bool(key != key)
+    except TypeError:
+        return True
 
 
 def column(name: str, values: ArrayLike, *, finite: bool = True) -> Floats:

@@ -157,7 +157,8 @@ def calibrate(
     Returns
     -------
     Calibration
-        Constant where only one class or one score occurs: the mean target, (n1 + 1)/(n + 2) with one class.
+        Constant where only one class or one score occurs and a curve is allowed: the mean target, (n1 + 1)/(n + 2) with
+        one class.
 
     Raises
     ------
@@ -413,8 +414,10 @@ def _isotonic(s: Floats, target: Floats, w: Floats) -> tuple[Floats, Floats]:
 
 def _sigmoid(f: Floats, target: Floats, w: Floats, start: tuple[float, float] | None = None) -> tuple[float, float]:
     """Return slope and intercept of the logistic regression of targets, by Newton's method with halved steps."""
-    centre, spread = float(f.mean()), float(f.std()) if np.ptp(f) > 0 else 1.0
-    z = (f - centre) / spread
+    largest = float(np.abs(f).max()) or 1.0  # so that neither tiny nor huge scores leave the range of floats
+    middle, deviation = float((f / largest).mean()), float((f / largest).std())
+    centre, spread = middle * largest, (deviation or 1.0) * largest
+    z = (f / largest - middle) / (deviation or 1.0)
     a, b = (0.0, float(logit(np.average(target, weights=w)))) if start is None else start
     if start is not None:
         a, b = a * spread, b + a * centre

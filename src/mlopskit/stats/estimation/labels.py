@@ -56,7 +56,8 @@ def ppi_mean(ok: ArrayLike, c: ArrayLike, c_unlabelled: ArrayLike, level: float 
     -------
     PoweredMean
         Labels alone (lam = 0) for fewer than two unlabelled rows or estimates without spread. NaN or the only label in
-        (-inf, inf) for m < 2. Clopper-Pearson where all labels are 0, or all 1, since their spread says nothing.
+        (-inf, inf) for m < 2. Clopper-Pearson where all labels are 0, or all 1, since their spread says nothing: as if
+        the outcome were a share. Equal labels of a loss that is none say as little, and their interval has no width.
 
     Raises
     ------

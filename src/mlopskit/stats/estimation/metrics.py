@@ -170,7 +170,7 @@ def metric_of(metric: str, score: ArrayLike, predicted: ArrayLike | None) -> Cal
     if metric in ("brier_score_loss", "log_loss"):
         p = probabilities_of("score", s)
         one, zero = _loss_if(metric, p, 1.0), _loss_if(metric, p, 0.0)
-        return lambda q: ratio(q @ (one - zero) + zero.sum(), float(len(p)))
+        return lambda q: ratio(q @ one + (1 - q) @ zero, float(len(p)))
     if predicted is None:
         raise DataError(f"{metric} compares predicted classes with the truth: give predicted=, 0 or 1 for each row")
     classes = labels_of("predicted", predicted)

@@ -134,9 +134,10 @@ def predictive_interval(
     0.7568 [0.716, 0.7974] (95%, n=500, parametric-bootstrap)
     """
     check_level("predictive_interval", level)
-    if len(replicates) < 2 / (1 - level):
+    needed = math.ceil(2 / (1 - level) - 1e-9)
+    if len(replicates) < needed:
         raise ConfigurationError(
-            f"predictive_interval: got {len(replicates)} replicates; level={level:g} needs {math.ceil(2 / (1 - level))}"
+            f"predictive_interval: got {len(replicates)} replicates; level={level:g} needs {needed}"
         )
     if heterogeneity is not None and heterogeneity.metric != metric:
         raise ConfigurationError(f"predictive_interval: got the heterogeneity of {heterogeneity.metric}, not {metric}")
@@ -216,6 +217,7 @@ def block_heterogeneity(
             known.y[rows],
             q[rows],
             known.s[rows],
+            calibration,
             replicates[:200],
             generator("block_heterogeneity", seed, DRAW_STREAM + 1 + k),
         )
@@ -239,13 +241,19 @@ def _surprise(
     y: Floats,
     q: Floats,
     s: Floats,
+    calibration: Calibration,
     replicates: Sequence[Calibration],
     rng: np.random.Generator,
 ) -> tuple[float, float]:
-    """Return realised minus expected metric of a block, and the standard deviation of the realised one; NaN if not."""
+    """Return realised minus expected metric of a block, and the standard deviation of the realised one; NaN if not.
+
+    The expected one comes from a curve fitted without the block. Its bias is read off curves that were all fitted with
+    it, replicates against the calibration itself, or the block's pull on its own curve would count twice.
+    """
     naive, refitted, errors = _errors(realised, q, replicates, s, rng)
+    bias = refitted - float(realised(calibration.predict(s)))
     spread = float(errors.std(ddof=1)) if len(errors) > 1 else math.nan
-    return float(realised(y)) - (2 * naive - refitted), spread
+    return float(realised(y)) - (naive - bias), spread
 
 
 def _sorted(score: ArrayLike, predicted: ArrayLike | None, order: Ints | None = None) -> tuple[Floats, Floats | None]:

@@ -170,7 +170,7 @@ def _classifier(classifier: Any, seed: int) -> Any:
             min_samples_leaf=20,
             l2_regularization=1.0,
             early_stopping=False,
-            random_state=seed,
+            random_state=seed % 2**32,
         )
     if not hasattr(classifier, "predict_proba"):
         raise ConfigurationError(f"density_ratio: classifier={classifier!r} has no predict_proba; give one that has")
