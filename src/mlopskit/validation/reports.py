@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from mlopskit import frames
@@ -244,13 +244,20 @@ class _Judge:
             for check in ("missing_column", "dtype", *_TEXTS, "range")
             if ("column", spec.name, check) in self.found.broken
         }
-        if "dtype" in broken and spec.name in self.found.typed:
-            wrong = broken.pop("dtype")
-            held = Broken(np.setdiff1d(wrong.rows, wrong.missing), wrong.examples)
-            broken["type_value"] = broken["type_value"] + held if "type_value" in broken else held
-            if len(wrong.missing) and not spec.nullable:
-                nulls = Broken(wrong.missing, (None,) * min(len(wrong.missing), SHOWN))
-                broken["null"] = broken["null"] + nulls if "null" in broken else nulls
+        if "dtype" not in broken:
+            return broken
+        wrong = broken.pop("dtype")
+        if spec.name not in self.found.typed:
+            elsewhere = (("column", spec.name, "missing_column"), ("frame", spec.name, "duplicate_column"))
+            gone = [self.found.broken[key].rows for key in elsewhere if key in self.found.broken]
+            rows = np.setdiff1d(np.arange(self.found.n_rows), np.concatenate([np.zeros(0, dtype=np.int64), *gone]))
+            kept = {check: found for check, found in broken.items() if check == "missing_column"}
+            return {**kept, "dtype": evolve(wrong, rows=rows)}
+        held = Broken(np.setdiff1d(wrong.rows, wrong.missing), wrong.examples)
+        broken["type_value"] = broken["type_value"] + held if "type_value" in broken else held
+        if len(wrong.missing) and not spec.nullable:
+            nulls = Broken(wrong.missing, (None,) * min(len(wrong.missing), SHOWN))
+            broken["null"] = broken["null"] + nulls if "null" in broken else nulls
         return broken
 
     def other_columns(self) -> Iterator[Failure]:
