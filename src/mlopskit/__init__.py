@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from mlopskit.validation import Check as Check
     from mlopskit.validation import DataValidator as DataValidator
     from mlopskit.validation import ValidationReport as ValidationReport
+    from mlopskit.validation import check as check
 
 _WHERE = {
     "BiasMonitor": "monitoring.bias",
@@ -76,6 +77,7 @@ _WHERE = {
     "TimeSplit": "training",
     "Trainer": "training",
     "ValidationReport": "validation",
+    "check": "validation",
 }
 
 __version__ = "0.1.0"

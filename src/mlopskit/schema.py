@@ -38,6 +38,11 @@ MAX_LEVELS = 500
 MAX_CODES = 50
 """Most levels of an integer column that inference enforces, each seen `CODE_OFTEN` times at least."""
 
+ENOUGH_DAYS = 20
+"""Days of a reference from which it says how many rows a batch may hold."""
+
+_DAY = 86_400 * 10**9
+
 OFTEN = 5
 CODE_OFTEN = 20
 
@@ -284,7 +289,15 @@ class Schema:
         return self[column].tolerance.get(rule, self.tolerance)
 
     @classmethod
-    def infer(cls, frame: frames.Frame, *, tolerance: float = 0.0, unique: Keys = ()) -> Schema:
+    def infer(
+        cls,
+        frame: frames.Frame,
+        *,
+        tolerance: float = 0.0,
+        unique: Keys = (),
+        time: str | None = None,
+        max_age: dt.timedelta | None = None,
+    ) -> Schema:
         """Read the schema off a reference frame.
 
         Kinds are errors. A null is an error where the reference has at least 20 rows and no null, a warning where it
@@ -305,13 +318,17 @@ class Schema:
             Share of rows in [0, 1] that may break a rule of severity error.
         unique
             Keys to enforce: column names, or tuples of column names.
+        time, max_age
+            A datetime column, and how far its newest value may lie behind `now`. The rows of each of its days are taken
+            for a batch: from twenty days on a batch is expected to hold between half of the smallest and twice the
+            largest. Fewer days say too little about the size of the next.
 
         Raises
         ------
         DataError
             When the frame has no rows, duplicate column names, or repeats one of the keys.
         ConfigurationError
-            When `unique` names no column, or the tolerance is no share.
+            When `unique` or `time` name no column, `time` no datetimes, or the tolerance is no share.
         """
         columns = frames.columns(frame)
         n_rows = frames.n_rows(frame)
@@ -327,7 +344,11 @@ class Schema:
             unique=unique,
             keys=tuple(c.name for c in columns if _is_key(c)),
             tolerance=tolerance,
+            time=time,
+            max_age=max_age,
         )
+        if time is not None:
+            schema = schema.evolve(**_volume(next(c for c in columns if c.name == time)))
         for key in schema.unique:
             repeats = np.flatnonzero(frames.repeated([c for c in columns if c.name in key]))
             if len(repeats):
@@ -431,6 +452,15 @@ def compatible(kind: frames.Kind, expected: frames.Kind) -> bool:
     """
     passes = {("int", "float"), ("int", "decimal"), ("str", "category"), ("category", "str")}
     return kind == expected or expected == "other" or (kind, expected) in passes
+
+
+def _volume(time: frames.Column) -> dict[str, int]:
+    """Return how many rows a batch is expected to hold, from the days of the reference; nothing where they are few."""
+    days = time.valid() // _DAY
+    sizes = np.unique(days, return_counts=True)[1]
+    if len(sizes) < ENOUGH_DAYS:
+        return {}
+    return {"min_rows": int(sizes.min()) // 2, "max_rows": int(sizes.max()) * 2}
 
 
 def _infer_column(column: frames.Column, tolerance: float, *, is_key: bool) -> ColumnSchema:

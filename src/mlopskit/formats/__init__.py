@@ -42,6 +42,7 @@ TAGS: dict[str, str] = {
     "BettingSequence": "mlopskit.stats.intervals.sequences:BettingSequence",
     "BiasMonitor": "mlopskit.monitoring.bias:BiasMonitor",
     "BiasState": "mlopskit.monitoring.bias:BiasState",
+    "Broken": "mlopskit.validation.findings:Broken",
     "Binning": "mlopskit.profiling.profiles:Binning",
     "Both": "mlopskit.retraining:Both",
     "Calibration": "mlopskit.stats.estimation.calibration:Calibration",
@@ -87,7 +88,7 @@ TAGS: dict[str, str] = {
     "Schema": "mlopskit.schema:Schema",
     "Score": "mlopskit.records:Score",
     "TwoRates": "mlopskit.stats.sequential.comparisons:TwoRates",
-    "ValidatorState": "mlopskit.validation:ValidatorState",
+    "ValidatorState": "mlopskit.validation.validator:ValidatorState",
 }
 """Every class that JSON may rebuild; nothing outside this table is ever constructed."""
 

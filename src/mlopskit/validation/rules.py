@@ -1,0 +1,297 @@
+"""The rules of a schema, row by row: which rows of a frame break which, each rule on those that passed before it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from mlopskit import frames
+from mlopskit.schema import ColumnSchema, Level, Schema, compatible
+from mlopskit.stats.sketches import mix64
+from mlopskit.validation.checks import Check, as_mask
+from mlopskit.validation.findings import SHOWN, Broken, Findings, Key, KeySet
+
+_FLOAT32 = 2.0**-23  # relative spacing of 32-bit floats
+
+
+class Look:
+    """Finds what breaks the rules, in a frame or in pieces of one, one after the other.
+
+    Parameters
+    ----------
+    schema, checks
+        The rules.
+    in_pieces
+        Whether more than one frame may come: keys are then compared by hash, and a check has to answer row by row.
+    """
+
+    def __init__(self, schema: Schema, checks: Sequence[Check], *, in_pieces: bool) -> None:
+        self.schema, self.checks, self.in_pieces = schema, checks, in_pieces
+        self.keys = {", ".join(key): KeySet() for key in schema.unique} if in_pieces else {}
+        self.n_rows = 0
+
+    def __call__(self, frame: frames.Frame) -> Findings:
+        """Return what breaks the rules in the next frame; positions count from its first row."""
+        batch, broken = _Batch.read(frame), dict[Key, Broken]()
+        n_known, typed, newest = dict[str, int](), set[str](), None
+        for spec in self.schema.columns:
+            n_known[spec.name] = 0
+            times = batch.times[spec.name]
+            if times == 0:
+                text = f"the column is missing; the batch has {list(batch.times)}"
+                broken["column", spec.name, "missing_column"] = batch.whole(text)
+            elif times == 1 and batch.n_rows:
+                rules = _Rules(spec, batch)
+                broken.update({("column", spec.name, rule): found for rule, found in rules.broken()})
+                n_known[spec.name] = rules.n_known
+                if rules.typed:
+                    typed.add(spec.name)
+        broken.update(self._other_columns(batch))
+        if batch.n_rows:
+            broken.update(self._repeats(batch))
+            for check in self.checks:
+                broken.update(self._custom(check, batch))
+        time = batch.columns.get(self.schema.time or "")
+        if time is not None and time.kind == "datetime" and not time.missing.all():
+            newest = int(time.valid().max())
+        self.n_rows += batch.n_rows
+        return Findings(batch.n_rows, broken, n_known, frozenset(typed), newest, self.keys)
+
+    def _other_columns(self, batch: _Batch) -> Iterator[tuple[Key, Broken]]:
+        known = set(self.schema.names)
+        for name, times in batch.times.items():
+            if times > 1:
+                text = f"the column stands {times} times; rename it, so that each name means one column"
+                yield ("frame", name, "duplicate_column"), batch.whole(text)
+            elif name not in known:
+                yield (
+                    ("frame", name, "extra_column"),
+                    batch.whole("the column is not in the schema; it was not checked"),
+                )
+
+    def _repeats(self, batch: _Batch) -> Iterator[tuple[Key, Broken]]:
+        for key in self.schema.unique:
+            if not all(name in batch.columns for name in key):
+                continue
+            name, columns = ", ".join(key), [batch.columns[name] for name in key]
+            if self.in_pieces:
+                hashes, rows = _hashes(columns)
+                repeats = self.keys[name].add(hashes, rows + self.n_rows) - self.n_rows
+            else:
+                repeats = np.flatnonzero(frames.repeated(columns))
+            if len(repeats):
+                yield ("key", name, "unique"), batch.at(name, repeats)
+
+    def _custom(self, check: Check, batch: _Batch) -> Iterator[tuple[Key, Broken]]:
+        try:
+            bad = as_mask(check.failing(frames.shallow(batch.frame)), batch.n_rows)
+        except Exception as error:  # whatever a check of the user raises is a finding
+            text = f"the check {check.name!r} raised {type(error).__name__}: {error}; mend the check"
+            yield ("custom", check.name, "check_error"), batch.whole(text)
+            return
+        if isinstance(bad, bool):
+            if self.in_pieces:
+                text = (
+                    f"the check {check.name!r} answers for a whole batch, and this one came in pieces: give one frame"
+                )
+                yield ("custom", check.name, "check_error"), batch.whole(text)
+            elif bad:
+                yield ("custom", check.name, "whole"), batch.whole("the batch as a whole breaks the rule")
+        elif bad.any():
+            yield ("custom", check.name, "rows"), batch.at(check.column, np.flatnonzero(bad))
+
+
+def _hashes(key: Sequence[frames.Column]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return a hash of each complete key, and its position."""
+    rows = np.flatnonzero(~np.logical_or.reduce([c.missing for c in key]))
+    hashes = np.zeros(len(rows), dtype=np.uint64)
+    for column in key:
+        hashes = mix64(hashes ^ frames.hashes(column)[rows])
+    return hashes, rows
+
+
+@frozen(eq=False)
+class _Batch:
+    """A frame that is read once: its columns by name, those that stand twice left out."""
+
+    frame: frames.Frame
+    n_rows: int
+    times: Counter[str]
+    columns: dict[str, frames.Column]
+
+    @classmethod
+    def read(cls, frame: frames.Frame) -> _Batch:
+        columns = frames.columns(frame)
+        times = Counter(c.name for c in columns)
+        return cls(frame, frames.n_rows(frame), times, {c.name: c for c in columns if times[c.name] == 1})
+
+    def whole(self, text: str) -> Broken:
+        """Return a finding that concerns every row."""
+        return Broken(np.arange(self.n_rows, dtype=np.int64), text=text)
+
+    def at(self, column: str | None, rows: NDArray[np.int64], **more: Any) -> Broken:
+        """Return a finding of these rows, with the first values as they were sent."""
+        examples = frames.cells(self.frame, column, rows[:SHOWN]) if column in self.columns else ()
+        return Broken(rows, examples, **more)
+
+
+class _Rules:
+    """The rules of one column, each on the rows that passed those before it."""
+
+    def __init__(self, spec: ColumnSchema, batch: _Batch) -> None:
+        self.spec, self.batch, self.n_known, self.typed = spec, batch, 0, False
+
+    def broken(self) -> Iterator[tuple[str, Broken]]:
+        spec, column = self.spec, self.batch.columns[self.spec.name]
+        missing = column.missing
+        if not missing.all():
+            right = _typed(spec, column)
+            if right is None:
+                yield "dtype", self.wrong(column)
+                return
+            column, self.typed = right, True
+            if column.missing is not missing:
+                yield from self.rows("type_value", column.missing & ~missing)
+        if not spec.nullable:
+            yield from self.rows("null", missing)
+        if self.typed:
+            yield from self.values(column)
+
+    def rows(self, rule: str, bad: NDArray[np.bool_], **more: Any) -> Iterator[tuple[str, Broken]]:
+        if bad.any():
+            yield rule, self.batch.at(self.spec.name, np.flatnonzero(bad), **more)
+
+    def wrong(self, column: frames.Column) -> Broken:
+        """Return the finding of a column whose type is not the expected one: all rows, and which hold no value."""
+        text = f"the column holds {_kind(column)}; expected {expected(self.spec)}; nothing is converted"
+        held = np.flatnonzero(~column.missing)
+        examples = frames.cells(self.batch.frame, self.spec.name, held[:SHOWN])
+        rows = np.arange(self.batch.n_rows, dtype=np.int64)
+        return Broken(rows, examples, text, missing=np.flatnonzero(column.missing))
+
+    def values(self, column: frames.Column) -> Iterator[tuple[str, Broken]]:
+        spec, open_rows = self.spec, ~column.missing
+        infinite = frames.infinite(self.batch.columns[spec.name]) | frames.infinite(column)
+        if infinite.any():
+            if spec.finite:
+                yield from self.rows("nonfinite", infinite)
+            open_rows &= ~infinite
+        if spec.levels is not None:
+            unseen = _unseen(column, spec.levels) & open_rows
+            yield from self.rows("domain", unseen)
+            open_rows &= ~unseen
+        self.n_known = int(np.count_nonzero(open_rows))
+        outside = _outside(spec, column, open_rows)
+        if outside is not None:
+            beyond = column.values[outside]
+            yield from self.rows("range", outside, low=beyond.min(), high=beyond.max())
+
+
+def _typed(spec: ColumnSchema, column: frames.Column) -> frames.Column | None:
+    """Return the column with values of a wrong type as null; None where no value has the right type."""
+    if column.kind == "other" and spec.kind != "other":
+        column = _right_objects(spec, column)
+    if column.kind == "float" and spec.kind == "int":
+        column = _whole_numbers(column)
+    zoned = spec.zoned if column.kind != "datetime" or spec.kind == "other" else column.zone is not None
+    fits = (compatible(column.kind, spec.kind) or column.kind == "other") and zoned == spec.zoned
+    return column if fits and not column.missing.all() else None
+
+
+def _right_objects(spec: ColumnSchema, column: frames.Column) -> frames.Column:
+    right = np.fromiter((_is_right(v, spec) for v in column.values), dtype=bool, count=len(column))
+    kept = column.values.copy()
+    kept[~right | column.null] = None
+    return frames.column(kept, column.name)
+
+
+def _is_right(value: object, spec: ColumnSchema) -> bool:
+    """Whether one object has the type that a kind asks for."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    match spec.kind:
+        case "bool":
+            return isinstance(value, (bool, np.bool_))
+        case "int":
+            return whole or (isinstance(value, (float, np.floating)) and float(value).is_integer())
+        case "float":
+            return whole or isinstance(value, (float, np.floating))
+        case "decimal":
+            return whole or isinstance(value, decimal.Decimal)
+        case "datetime":
+            zoned = getattr(value, "tzinfo", None) is not None
+            return isinstance(value, (dt.date, np.datetime64)) and zoned == spec.zoned
+        case "duration":
+            return isinstance(value, (dt.timedelta, np.timedelta64))
+        case _:
+            return isinstance(value, str)
+
+
+def _whole_numbers(column: frames.Column) -> frames.Column:
+    """Return floats as exact integers: fractions as null, infinities as 0."""
+    finite = np.isfinite(column.values)
+    values = np.where(finite, column.values, 0.0)
+    fraction = values != np.floor(values)
+    values[fraction] = 0.0
+    small = len(values) == 0 or float(np.abs(values).max()) < 2.0**63
+    whole = values.astype(np.int64) if small else np.array([int(v) for v in values], dtype=object)
+    return frames.Column(column.name, "int", whole, column.missing | fraction)
+
+
+def _unseen(column: frames.Column, levels: tuple[Level, ...]) -> NDArray[np.bool_]:
+    """Return which values are no level; arbitrary where missing."""
+    if column.levels is not None:
+        unknown = np.append(_not_in(column.levels, levels), False)
+        return np.asarray(unknown[column.values], dtype=bool)
+    if column.values.dtype == object or not all(isinstance(v, (int, float)) for v in levels):
+        return _not_in(column.values, levels)
+    return ~np.isin(column.values, np.array(levels))
+
+
+def _not_in(values: NDArray[Any], levels: tuple[Level, ...]) -> NDArray[np.bool_]:
+    known = set(levels)
+    return np.fromiter((v not in known for v in values.tolist()), dtype=bool, count=len(values))
+
+
+def _outside(spec: ColumnSchema, column: frames.Column, open_rows: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return which values lie outside the limits, or None; extremes first, masks only where they are needed."""
+    if (spec.low is None and spec.high is None) or column.kind not in frames.NUMERIC or not open_rows.any():
+        return None
+    low, high = _widened(spec)
+    values = column.values if open_rows.all() else column.values[open_rows]
+    least, most = values.min(), values.max()
+    if (low is None or least >= low) and (high is None or most <= high):
+        return None
+    bad = np.zeros(len(column), dtype=bool)
+    if low is not None:
+        bad |= np.asarray(column.values < low, dtype=bool)
+    if high is not None:
+        bad |= np.asarray(column.values > high, dtype=bool)
+    bad &= open_rows
+    return bad
+
+
+def _widened(spec: ColumnSchema) -> tuple[Any, Any]:
+    """Return the limits; those of floats give way by one step of a 32-bit float."""
+    if spec.kind != "float":
+        return spec.low, spec.high
+    low = None if spec.low is None else float(spec.low) - abs(float(spec.low)) * _FLOAT32
+    return low, None if spec.high is None else float(spec.high) + abs(float(spec.high)) * _FLOAT32
+
+
+def _kind(column: frames.Column) -> str:
+    if column.kind == "datetime":
+        return "datetime " + ("without time zone" if column.zone is None else f"in {column.zone}")
+    return {"str": "text (str)", "other": "mixed objects"}.get(column.kind, column.kind)
+
+
+def expected(spec: ColumnSchema) -> str:
+    """Return the kind that a column should have, in words."""
+    zone = " with a time zone" if spec.zoned else " without time zone"
+    return spec.kind + (zone if spec.kind == "datetime" else "")
