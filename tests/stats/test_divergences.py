@@ -274,7 +274,7 @@ class TestChiSquare:
         assert found.p_value == pytest.approx(expected, abs=5 * np.sqrt(expected / N_DRAWS))
         assert found == chi_square_counts(a, b, seed=0)
         assert found.p_value == chi_square_counts(b, a).p_value
-        assert found.p_value != chi_square_counts(a, b, seed=1).p_value
+        assert len({chi_square_counts(a, b, seed=seed).p_value for seed in range(5)}) > 1
 
     def test_where_the_sampler_ends_the_limit_takes_over(self):
         """A billion rows and one of them alone: numpy cannot draw such tables, scipy.special.chdtrc still answers."""
