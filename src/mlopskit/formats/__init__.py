@@ -88,6 +88,8 @@ TAGS: dict[str, str] = {
     "Schema": "mlopskit.schema:Schema",
     "Score": "mlopskit.records:Score",
     "TwoRates": "mlopskit.stats.sequential.comparisons:TwoRates",
+    "ValidationMonitor": "mlopskit.validation.monitor:ValidationMonitor",
+    "ValidationState": "mlopskit.validation.monitor:ValidationState",
     "ValidatorState": "mlopskit.validation.validator:ValidatorState",
 }
 """Every class that JSON may rebuild; nothing outside this table is ever constructed."""

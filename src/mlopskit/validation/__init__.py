@@ -5,11 +5,13 @@ one failure: each rule of a column looks only at the rows that passed the rules 
 the rows that break an error rule from the rest.
 
 `rules` finds the rows that break a rule, in a frame or in pieces of one; `findings` adds the pieces up; `reports`
-weighs them against tolerances and says them in words.
+weighs them against tolerances and says them in words; `monitor` asks whether failures are more than usual.
 """
 
 from mlopskit.validation.checks import Check as Check
 from mlopskit.validation.checks import check as check
+from mlopskit.validation.monitor import ValidationMonitor as ValidationMonitor
+from mlopskit.validation.monitor import ValidationMonitorReport as ValidationMonitorReport
 from mlopskit.validation.reports import Failure as Failure
 from mlopskit.validation.reports import ValidationReport as ValidationReport
 from mlopskit.validation.validator import DataValidator as DataValidator

@@ -74,6 +74,8 @@ class ValidationReport(Report):
         The broken rules: the batch as a whole, then columns in the schema's order, then keys and custom checks.
     n_rows
         Rows of the batch.
+    basis
+        What it was judged by.
 
     Examples
     --------
@@ -89,7 +91,7 @@ class ValidationReport(Report):
 
     failures: tuple[Failure, ...]
     n_rows: int
-    _basis: _Basis | None = field(default=None, repr=False, alias="basis")
+    basis: Basis | None = field(default=None, repr=False)
 
     def __add__(self, other: ValidationReport) -> ValidationReport:
         """Return the report of both batches as one, the other's rows after this one's.
@@ -104,7 +106,7 @@ class ValidationReport(Report):
         """
         if not isinstance(other, ValidationReport):
             return NotImplemented
-        a, b = self._basis, other._basis
+        a, b = self.basis, other.basis
         if a is None or b is None or a.schema != b.schema or a.checks != b.checks:
             raise DataError("these reports are of different validators and do not add")
         if a.schema.unique and not (a.found.keys and b.found.keys):
@@ -185,7 +187,7 @@ class ValidationReport(Report):
 
 
 @frozen(eq=False)
-class _Basis:
+class Basis:
     """What a report was judged by."""
 
     schema: Schema
@@ -198,7 +200,7 @@ def judge(schema: Schema, checks: tuple[Check, ...], found: Findings, now: dt.da
     """Weigh findings against tolerances and say them in words."""
     judged = _Judge(schema, found)
     failures = [*judged.whole(now), *judged.columns(), *judged.other_columns(), *judged.keys(), *judged.custom(checks)]
-    return ValidationReport(tuple(failures), found.n_rows, _Basis(schema, checks, found, now))
+    return ValidationReport(tuple(failures), found.n_rows, Basis(schema, checks, found, now))
 
 
 @frozen(eq=False)

@@ -14,6 +14,7 @@ from mlopskit.errors import ConfigurationError, NotFittedError
 from mlopskit.schema import Schema, as_keys, check_share
 from mlopskit.validation.checks import Check, check_settings
 from mlopskit.validation.findings import Findings, dump_findings, load_findings
+from mlopskit.validation.monitor import ValidationMonitor
 from mlopskit.validation.reports import ValidationReport, judge
 from mlopskit.validation.rules import Look
 
@@ -168,6 +169,26 @@ class DataValidator:
         [('unique', [3])]
         """
         return Validation(self.state.schema, self.checks)
+
+    def monitor(
+        self,
+        *,
+        false_alarm_every: float | None = None,
+        alpha: float | None = None,
+        horizon: int | None = None,
+        random_state: int = 0,
+    ) -> ValidationMonitor:
+        """Return a monitor of failure rates over time; see `ValidationMonitor`.
+
+        Raises
+        ------
+        NotFittedError
+            When there is no schema yet.
+        ConfigurationError
+            When the dial cannot work.
+        """
+        dial: dict[str, Any] = {"false_alarm_every": false_alarm_every, "alpha": alpha, "horizon": horizon}
+        return ValidationMonitor(self.state.schema, self.state.checks, random_state=random_state, **dial)
 
     def to_json(self) -> str:
         """Write the schema, and the names of the checks, as indented JSON.
