@@ -47,6 +47,7 @@ from mlopskit.frames.sources import summarise as summarise
 from mlopskit.frames.tables import cells as cells
 from mlopskit.frames.tables import columns as columns
 from mlopskit.frames.tables import concat as concat
+from mlopskit.frames.tables import each as each
 from mlopskit.frames.tables import is_frame as is_frame
 from mlopskit.frames.tables import n_rows as n_rows
 from mlopskit.frames.tables import shallow as shallow

@@ -94,6 +94,11 @@ def columns(data: Frame, only: Iterable[str] | None = None) -> tuple[Column, ...
     >>> [(c.name, c.kind) for c in columns({"a": [1, 2], "b": ["x", None]})]
     [('a', 'int'), ('b', 'str')]
     """
+    return tuple(each(data, only))
+
+
+def each(data: Frame, only: Iterable[str] | None = None) -> Iterator[Column]:
+    """Yield what `columns` returns one by one, so that no more than one needs memory."""
     eager = _eager(data)
     wanted = None if only is None else set(only)
     read: Callable[[Any, str], Column]
@@ -103,7 +108,7 @@ def columns(data: Frame, only: Iterable[str] | None = None) -> tuple[Column, ...
         pairs, read = zip(eager.column_names, eager.columns, strict=True), arrow_column
     else:
         pairs, read = ((name, eager[name]) for name in eager.columns), polars_column
-    return tuple(read(values, str(name)) for name, values in pairs if wanted is None or str(name) in wanted)
+    return (read(values, str(name)) for name, values in pairs if wanted is None or str(name) in wanted)
 
 
 def take(data: Frame, positions: ArrayLike) -> Frame:

@@ -39,29 +39,32 @@ class Look:
 
     def __call__(self, frame: frames.Frame) -> Findings:
         """Return what breaks the rules in the next frame; positions count from its first row."""
-        batch, broken = _Batch.read(frame), dict[Key, Broken]()
-        n_known, typed, newest = dict[str, int](), set[str](), None
-        for spec in self.schema.columns:
-            n_known[spec.name] = 0
-            times = batch.times[spec.name]
-            if times == 0:
+        batch, broken = _Batch.of(frame), dict[Key, Broken]()
+        specs = {spec.name: spec for spec in self.schema.columns}
+        kept = {name for key in self.schema.unique for name in key} | {self.schema.time}
+        n_known, typed, held = dict.fromkeys(specs, 0), set[str](), dict[str, frames.Column]()
+        for name in specs:
+            if batch.times[name] == 0:
                 text = f"the column is missing; the batch has {list(batch.times)}"
-                broken["column", spec.name, "missing_column"] = batch.whole(text)
-            elif times == 1 and batch.n_rows:
-                rules = _Rules(spec, batch)
-                broken.update({("column", spec.name, rule): found for rule, found in rules.broken()})
-                n_known[spec.name] = rules.n_known
-                if rules.typed:
-                    typed.add(spec.name)
+                broken["column", name, "missing_column"] = batch.whole(text)
+        for column in frames.each(frame) if batch.n_rows else ():
+            name = column.name
+            if name not in specs or batch.times[name] > 1:
+                continue
+            rules = _Rules(specs[name], batch, column)
+            broken.update({("column", name, rule): found for rule, found in rules.broken()})
+            n_known[name] = rules.n_known
+            if rules.typed:
+                typed.add(name)
+            if name in kept:
+                held[name] = column
         broken.update(self._other_columns(batch))
         if batch.n_rows:
-            broken.update(self._repeats(batch))
+            broken.update(self._repeats(batch, held))
             for check in self.checks:
                 broken.update(self._custom(check, batch))
-        time = batch.columns.get(self.schema.time or "")
-        if time is not None and time.kind == "datetime" and not time.missing.all():
-            newest = int(time.valid().max())
         self.n_rows += batch.n_rows
+        newest = _newest(held.get(self.schema.time or ""))
         return Findings(batch.n_rows, broken, n_known, frozenset(typed), newest, self.keys)
 
     def _other_columns(self, batch: _Batch) -> Iterator[tuple[Key, Broken]]:
@@ -76,11 +79,11 @@ class Look:
                     batch.whole("the column is not in the schema; it was not checked"),
                 )
 
-    def _repeats(self, batch: _Batch) -> Iterator[tuple[Key, Broken]]:
+    def _repeats(self, batch: _Batch, held: dict[str, frames.Column]) -> Iterator[tuple[Key, Broken]]:
         for key in self.schema.unique:
-            if not all(name in batch.columns for name in key):
+            if not all(name in held for name in key):
                 continue
-            name, columns = ", ".join(key), [batch.columns[name] for name in key]
+            name, columns = ", ".join(key), [held[name] for name in key]
             if self.in_pieces:
                 hashes, rows = _hashes(columns)
                 repeats = self.keys[name].add(hashes, rows + self.n_rows) - self.n_rows
@@ -117,20 +120,23 @@ def _hashes(key: Sequence[frames.Column]) -> tuple[NDArray[np.uint64], NDArray[n
     return hashes, rows
 
 
+def _newest(time: frames.Column | None) -> int | None:
+    if time is None or time.kind != "datetime" or time.missing.all():
+        return None
+    return int(time.valid().max())
+
+
 @frozen(eq=False)
 class _Batch:
-    """A frame that is read once: its columns by name, those that stand twice left out."""
+    """A frame, and how often each name stands in it."""
 
     frame: frames.Frame
     n_rows: int
     times: Counter[str]
-    columns: dict[str, frames.Column]
 
     @classmethod
-    def read(cls, frame: frames.Frame) -> _Batch:
-        columns = frames.columns(frame)
-        times = Counter(c.name for c in columns)
-        return cls(frame, frames.n_rows(frame), times, {c.name: c for c in columns if times[c.name] == 1})
+    def of(cls, frame: frames.Frame) -> _Batch:
+        return cls(frame, frames.n_rows(frame), Counter(frames.names(frame)))
 
     def whole(self, text: str) -> Broken:
         """Return a finding that concerns every row."""
@@ -138,18 +144,18 @@ class _Batch:
 
     def at(self, column: str | None, rows: NDArray[np.int64], **more: Any) -> Broken:
         """Return a finding of these rows, with the first values as they were sent."""
-        examples = frames.cells(self.frame, column, rows[:SHOWN]) if column in self.columns else ()
+        examples = frames.cells(self.frame, column, rows[:SHOWN]) if self.times[column or ""] == 1 else ()
         return Broken(rows, examples, **more)
 
 
 class _Rules:
     """The rules of one column, each on the rows that passed those before it."""
 
-    def __init__(self, spec: ColumnSchema, batch: _Batch) -> None:
-        self.spec, self.batch, self.n_known, self.typed = spec, batch, 0, False
+    def __init__(self, spec: ColumnSchema, batch: _Batch, column: frames.Column) -> None:
+        self.spec, self.batch, self.sent, self.n_known, self.typed = spec, batch, column, 0, False
 
     def broken(self) -> Iterator[tuple[str, Broken]]:
-        spec, column = self.spec, self.batch.columns[self.spec.name]
+        spec, column = self.spec, self.sent
         missing = column.missing
         if not missing.all():
             right = _typed(spec, column)
@@ -178,7 +184,7 @@ class _Rules:
 
     def values(self, column: frames.Column) -> Iterator[tuple[str, Broken]]:
         spec, open_rows = self.spec, ~column.missing
-        infinite = frames.infinite(self.batch.columns[spec.name]) | frames.infinite(column)
+        infinite = frames.infinite(self.sent) | frames.infinite(column)
         if infinite.any():
             if spec.finite:
                 yield from self.rows("nonfinite", infinite)
