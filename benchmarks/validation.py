@@ -10,7 +10,8 @@ limits of numbers and datetimes, levels of texts, and that one integer key is un
 repeats. Another library runs in an environment and a process of its own, which makes the same data from the same seed
 and times the code by hand beside it; "x ours" is its multiple of the code by hand over our multiple of it. Libraries
 on polars use all cores, mlopskit and the code by hand one. mlopskit and pandera name every bad row, dataframely parts
-them from the good ones, pointblank keeps 500 of a rule, great_expectations is asked for counts alone.
+them from the good ones, pointblank keeps 500 of a rule, great_expectations gives its default summary: counts and a few
+examples.
 """
 
 import argparse
