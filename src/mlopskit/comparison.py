@@ -14,12 +14,15 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import pandas as pd
 from attrs import evolve, field, frozen
 from numpy.typing import NDArray
+from scipy.special import chdtri, kolmogi, ndtri
 
 from mlopskit import frames
 from mlopskit.errors import ConfigurationError, DataError
@@ -32,18 +35,13 @@ from mlopskit.stats.divergences import jensen_shannon_counts, kolmogorov_smirnov
 from mlopskit.stats.sketches import mix64
 from mlopskit.stats.tolerances import unseen_share
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Hashes = NDArray[np.uint64]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+Hashes: TypeAlias = NDArray[np.uint64]
+Ints: TypeAlias = NDArray[np.int64]
 
 _SHOWN = 5
 _NUMBERS = frozenset({"int", "float", "decimal"})
 _TEXTS = frozenset({"str", "category"})
-_Z = 1.959964  # two-sided 95% of a normal
-_K = 1.358099  # 95% of Kolmogorov's law
+_CHANCE = 0.05  # of any finding without a change and with a tolerance of 0, shared among the columns
 
 NEARLY_UNIQUE = 0.98
 """Share of different values from which integers or text look like an identifier ..."""
@@ -201,8 +199,6 @@ class SkewReport(Report):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each column, in the report's order; `message` joins its findings by "; "."""
-        import pandas as pd
-
         names = ["column", "kind_train", "kind_serve", "null_train", "null_serve", "null_effect", "measure", "effect"]
         names += ["mean_shift", "unknown_share", "passed", "strength"]
         rows = [
@@ -236,9 +232,9 @@ def compare(train: Any, serve: Any, *, columns: Sequence[str] | None = None, tol
     rows. The mean's shift, in standard deviations
     of train, is a finding where the distance is none: a few huge values.
 
-    A finding is an effect above its limit: the tolerance plus the effect that so many rows show in 95 of 100 cases
-    without any change, if rows are independent. There are no p-values: with enough rows everything is significant, and
-    the question is how large it is. One fault is one finding.
+    A finding is an effect above its limit: the tolerance plus what so many independent rows rarely exceed by chance (in
+    one of 20 comparisons without a change, each column taking its part; asymptotic). There are no p-values: with enough
+    rows everything is significant, and the question is how large it is. One fault is one finding.
 
     Parameters
     ----------
@@ -275,6 +271,10 @@ def compare(train: Any, serve: Any, *, columns: Sequence[str] | None = None, tol
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 <= tolerance < math.inf:
         raise ConfigurationError(f"tolerance={tolerance!r}: expected an effect size of at least 0")
     before = _profile_of_train(train, columns)
+    if before.n_rows == 0:
+        raise DataError(
+            "train has no rows, perhaps because it can be read only once: give a frame, or a source to reread"
+        )
     binning = before.binning
     names, serve = _names_of(serve)
     times = Counter(names)
@@ -282,8 +282,9 @@ def compare(train: Any, serve: Any, *, columns: Sequence[str] | None = None, tol
     now = _read_once(Binning(usable), serve)
     if now.n_rows == 0:
         raise DataError("serve has no rows: there is nothing to compare")
+    chance = _CHANCE / max(len(usable), 1)
     found = [
-        _column_skew(b, before[b.name], now[b.name], before.n_rows, now.n_rows, float(tolerance))
+        _column_skew(b, before[b.name], now[b.name], before.n_rows, now.n_rows, float(tolerance), chance)
         if times[b.name] == 1
         else _absent(b, before, times[b.name])
         for b in binning.columns
@@ -301,12 +302,11 @@ def _profile_of_train(train: Any, columns: Sequence[str] | None) -> Profile:
         frames.select({c.name: [] for c in train.binning.columns}, wanted)
         return _narrow(train, wanted)
     if isinstance(train, Iterator):
-        raise DataError("train is a stream, which can be read only once: give a frame, a source that can be read again")
+        raise DataError(
+            "train is a stream, which can be read only once: give a frame, a source to reread, or a Profile"
+        )
     chosen = train if columns is None else frames.select(train, list(columns))
-    before = Binning.fit(chosen).profile(chosen)
-    if before.n_rows == 0:
-        raise DataError("train has no rows when it is read again: give a frame, or a source that can be read twice")
-    return before
+    return Binning.fit(chosen).profile(chosen)
 
 
 def _narrow(profile: Profile, wanted: Sequence[str]) -> Profile:
@@ -319,7 +319,7 @@ def _narrow(profile: Profile, wanted: Sequence[str]) -> Profile:
 
 def _names_of(serve: Any) -> tuple[list[str], Any]:
     """Return the column names of anything, and the data; the first piece of a stream is put back."""
-    if not isinstance(serve, Iterator):
+    with suppress(DataError):
         return frames.names(serve), serve
     pieces = frames.pieces(serve)
     first = next(pieces, None)
@@ -385,6 +385,7 @@ class _Pair:
     n: int
     m: int
     tolerance: float
+    chance: float
 
     @property
     def severity(self) -> Severity:
@@ -400,14 +401,21 @@ class _Pair:
     def share(self, check: str, what: str, p: float, q: float, tail: str = "") -> list[Skew]:
         """Compare two shares of rows by Cohen's h."""
         moved = f"share of {what} {'rose' if q > p else 'fell'} from {_percent(p)} to {_percent(q)}"
-        noise = _Z * math.sqrt(1 / max(self.n, 1) + 1 / max(self.m, 1))
+        noise = self.z * math.sqrt(1 / self.n + 1 / self.m)
         return self.skew(check, "Cohen's h", _cohen(p, q), noise, moved + tail)
 
+    @property
+    def z(self) -> float:
+        """What a standard normal exceeds, on either side, by chance."""
+        return float(ndtri(1 - self.chance / 2))
 
-def _column_skew(bins: ColumnBins, a: ColumnProfile, b: ColumnProfile, n: int, m: int, tolerance: float) -> ColumnSkew:
+
+def _column_skew(
+    bins: ColumnBins, a: ColumnProfile, b: ColumnProfile, n: int, m: int, tolerance: float, chance: float
+) -> ColumnSkew:
     p, q = a.n_missing / n, b.n_missing / m
     result = ColumnSkew(bins.name, a.kind, b.kind, p, q, _cohen(p, q))
-    pair = _Pair(bins, a, b, n, m, tolerance)
+    pair = _Pair(bins, a, b, n, m, tolerance, chance)
     found = pair.share("null", "nulls", p, q)
     strange = m - b.n_missing - int(b.counts.sum())
     if strange:
@@ -437,14 +445,12 @@ def _values(result: ColumnSkew, pair: _Pair) -> tuple[ColumnSkew, list[Skew]]:
             unknown = pair.share("unknown", "unknown levels", expected, share, _listed(levels))
         counts = counts[0], _without_excess(*counts)
     shift, noise, words = _mean(pair)
-    measure, effect, chance = _distance(pair.bins, *counts)
+    measure, effect, chance = _distance(pair.bins, *counts, pair.chance)
     result = evolve(result, measure=measure, effect=effect, mean_shift=shift)
     found = infinite + unknown
-    if not math.isnan(effect):
-        explained = pair.b.n_infinite / pair.m if infinite and isinstance(pair.bins, NumericBins) else 0.0
-        text = f"{measure} {effect:.3g}" + (f"; {words}" if words else "")
-        distant = pair.skew("distribution", measure, effect, chance + explained, text)
-        found += distant
+    explained = pair.b.n_infinite / pair.m if infinite and isinstance(pair.bins, NumericBins) else 0.0
+    text = f"{measure} {effect:.3g}" + (f"; {words}" if words else "")
+    found += pair.skew("distribution", measure, effect, chance + explained, text)
     if not found and pair.bins.kind != "datetime" and math.isfinite(shift):
         found += pair.skew("mean", "train sd", abs(shift), noise, words)
     return result, found
@@ -465,23 +471,16 @@ def _without_excess(a: Ints, b: Ints) -> Ints:
     return np.append(b[:-1] + given, max(int(b[-1] - given.sum()), 0))
 
 
-def _distance(bins: ColumnBins, a: Ints, b: Ints) -> tuple[str, float, float]:
-    """Return the name of the distance, the distance, and what it is in 95 of 100 cases without any change."""
+def _distance(bins: ColumnBins, a: Ints, b: Ints, chance: float) -> tuple[str, float, float]:
+    """Return the name of the distance, the distance, and what rows of one law exceed by chance."""
     n, m = int(a.sum()), int(b.sum())
-    if not n or not m:
-        return "", math.nan, 0.0
     if isinstance(bins, NumericBins):
-        return "Kolmogorov-Smirnov distance", _ks(a, b), _K * math.sqrt(1 / n + 1 / m)
-    from scipy.special import chdtri
-
+        value = float(kolmogorov_smirnov_counts(a, b).value)
+        return "Kolmogorov-Smirnov distance", value, float(kolmogi(chance)) * math.sqrt(1 / n + 1 / m)
     used = int(np.count_nonzero(a + b))
-    square = float(chdtri(used - 1, 0.05)) if used > 1 else 0.0
+    square = float(chdtri(used - 1, chance)) if used > 1 else 0.0
     noise = math.sqrt(square * (1 / n + 1 / m) / (8 * math.log(2)))
     return "Jensen-Shannon distance", float(jensen_shannon_counts(a, b).value), noise
-
-
-def _ks(a: Ints, b: Ints) -> float:
-    return float(kolmogorov_smirnov_counts(a, b).value)
 
 
 def _mean(pair: _Pair) -> tuple[float, float, str]:
@@ -491,7 +490,7 @@ def _mean(pair: _Pair) -> tuple[float, float, str]:
     if pair.bins.kind not in (*_NUMBERS, "duration") or not a.n or not b.n or not 0 < sd < math.inf:
         return math.nan, 0.0, ""
     shift = (b.mean - a.mean) / sd
-    noise = _Z * math.sqrt(1 / a.n + b.variance / sd**2 / b.n)
+    noise = pair.z * math.sqrt(1 / a.n + b.variance / sd**2 / b.n)
     before, now = (_mean_shown(pair.bins.kind, v) for v in (a.mean, b.mean))
     way = "up" if shift > 0 else "down"
     return shift, noise, f"mean {before} before, {now} now ({abs(shift):.3g} train sd {way})"
@@ -616,8 +615,6 @@ class LeakageReport(Report):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each finding, without the positions."""
-        import pandas as pd
-
         names = ["check", "severity", "where", "n_failed", "n_rows", "value", "message"]
         rows = [[f.check, ", ".join(f.columns), *(getattr(f, name) for name in names[1:])] for f in self.findings]
         return pd.DataFrame(rows, columns=["check", "columns", *names[1:]])
@@ -797,13 +794,14 @@ def _rows(sides: _Sides) -> list[Leak]:
     a, b = sides.row_hashes(sides.features)
     labels = sides.hashes[sides.target]
     both_a, both_b = _chained([a, labels[0]]), _chained([b, labels[1]])
-    same, known = np.isin(both_b, both_a), np.isin(b, a)
-    _, first, place = np.unique(a, return_index=True, return_inverse=True)
-    n_repeated = len(a) - len(first)
+    same, known = _among(both_b, both_a), _among(b, a)
+    place, n_different = _codes(a)
+    n_repeated = len(a) - n_different
     severity: Severity = "warning" if n_repeated * 2 >= len(a) else "error"
-    torn = labels[0] != labels[0][first][place]
-    conflicts = np.zeros(len(first), dtype=bool)
-    conflicts[place[torn]] = True
+    some_label = np.empty(n_different, dtype=np.uint64)
+    some_label[place] = labels[0]
+    conflicts = np.zeros(n_different, dtype=bool)
+    conflicts[place[labels[0] != some_label[place]]] = True
     repeats = f"{_percent(n_repeated / len(a))} of train repeats itself"
     columns = sides.features
     return [
@@ -825,8 +823,8 @@ def _keys(sides: _Sides) -> list[Leak]:
         return []
     a, b = sides.row_hashes(sides.key)
     gone_a, gone_b = (np.logical_or.reduce([c[n].missing for n in sides.key]) for c in (sides.train, sides.test))
-    shared = np.isin(b, a[~gone_a]) & ~gone_b
-    n_keys = len(np.unique(b[shared]))
+    shared = _among(b, a[~gone_a]) & ~gone_b
+    n_keys = _codes(b[shared])[1]
     return sides.leak("shared_keys", sides.key, "error", shared, f"have one of {_plural(n_keys, 'key')} of train")
 
 
@@ -876,10 +874,12 @@ def _copies(sides: _Sides) -> list[Leak]:
 
 def _codes(values: Hashes) -> tuple[Ints, int]:
     """Return each value as the number of its first appearance, and how many different ones there are."""
-    _, first, place = np.unique(values, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[place], len(first)
+    codes, levels = pd.factorize(values)
+    return codes, len(levels)
+
+
+def _among(values: Hashes, known: Hashes) -> NDArray[np.bool_]:
+    return pd.Index(values).isin(known)
 
 
 def _digest(values: NDArray[Any]) -> bytes:
@@ -893,7 +893,7 @@ def _identifiers(sides: _Sides) -> list[Leak]:
         n = len(column) - int(column.missing.sum())
         if column.kind not in ("int", "str", "category") or n < ENOUGH_ROWS:
             continue
-        share = len(np.unique(sides.hashes[name][0][~column.missing])) / n
+        share = _codes(sides.hashes[name][0][~column.missing])[1] / n
         if share >= NEARLY_UNIQUE:
             text = f"{name} looks like an identifier: {_percent(share)} of its values in train differ"
             found.append(sides.whole("identifier", (name,), "warning", text, share))
