@@ -294,6 +294,11 @@ def test_what_cannot_be_compared_is_refused():
     for tolerance in (-0.1, np.nan, np.inf, True, "0.1"):
         with pytest.raises(ConfigurationError, match="tolerance"):
             compare(TRAIN, SERVE, tolerance=tolerance)
+    for columns in ("price", []):
+        with pytest.raises(ConfigurationError, match="columns="):
+            compare(TRAIN, SERVE, columns=columns)
+        with pytest.raises(ConfigurationError, match="columns="):
+            leakage(LEARN, PROVE, **HOW, columns=columns)
     with pytest.raises(KeyError, match="nope"):
         compare(TRAIN, SERVE)["nope"]
 

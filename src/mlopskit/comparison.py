@@ -251,7 +251,7 @@ def compare(train: Any, serve: Any, *, columns: Sequence[str] | None = None, tol
     Raises
     ------
     ConfigurationError
-        When `tolerance` is below 0 or no number.
+        When `tolerance` is below 0 or no number, or `columns` is no list of names, or empty.
     DataError
         When train lacks one of `columns`, has duplicate names or cannot be read twice, or when either side has no rows.
 
@@ -270,6 +270,7 @@ def compare(train: Any, serve: Any, *, columns: Sequence[str] | None = None, tol
     """
     if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 <= tolerance < math.inf:
         raise ConfigurationError(f"tolerance={tolerance!r}: expected an effect size of at least 0")
+    _check_columns(columns)
     before = _profile_of_train(train, columns)
     if before.n_rows == 0:
         raise DataError(
@@ -294,6 +295,11 @@ def compare(train: Any, serve: Any, *, columns: Sequence[str] | None = None, tol
         found += [_extra(name) for name in times if name not in known]
     found.sort(key=lambda c: (c.passed, -c.strength))
     return SkewReport(tuple(found), before.n_rows, now.n_rows, float(tolerance))
+
+
+def _check_columns(columns: Sequence[str] | None) -> None:
+    if isinstance(columns, str) or (columns is not None and len(columns) == 0):
+        raise ConfigurationError(f"columns={columns!r}: expected a list of at least one name, or None for all")
 
 
 def _profile_of_train(train: Any, columns: Sequence[str] | None) -> Profile:
@@ -668,6 +674,8 @@ def leakage(
 
     Raises
     ------
+    ConfigurationError
+        When `columns` is no list of names, or empty.
     DataError
         When a frame is not in memory or has no rows; when target, time, key or a named column is missing or stands
         twice; when the target has no value, mixed types, or another kind in test; when time holds no times.
@@ -687,6 +695,7 @@ def leakage(
     failed: 1 error, 0 warnings (200 rows in train, 200 in test)
     error   predicts_target: refund alone predicts left: AUC 1
     """
+    _check_columns(columns)
     sides = _Sides.read(
         train, test, target, time, () if key is None else (key,) if isinstance(key, str) else key, columns
     )
