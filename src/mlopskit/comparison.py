@@ -47,8 +47,6 @@ NEARLY_UNIQUE = 0.98
 """Share of different values from which integers or text look like an identifier ..."""
 ENOUGH_ROWS = 20
 """... in at least so many rows; regression targets are scored on as many."""
-MAX_CLASSES = 20
-"""A numeric target with at most this many values, each seen twice on average, is a class."""
 AUC_ERROR, AUC_WARNING = 0.99, 0.9
 """AUC from which one feature that predicts the target alone is an error, or a warning ..."""
 R2_ERROR, R2_WARNING = 0.98, 0.9
@@ -664,7 +662,7 @@ def leakage(
     train, test
         Frames in memory, of any engines.
     target
-        The column to predict. It is a class, or a number if it has many values.
+        The column to predict. Numbers of at most 20 values, seen twice on average, are classes, as all text is.
     time
         When a row was; a datetime or a number. Naive times are UTC.
     key
