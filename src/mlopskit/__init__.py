@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlopskit.comparison import compare as compare
+    from mlopskit.comparison import leakage as leakage
     from mlopskit.deployment import Deployment as Deployment
     from mlopskit.errors import MlopskitError as MlopskitError
     from mlopskit.evidence import Evidence as Evidence
@@ -78,6 +80,8 @@ _WHERE = {
     "Trainer": "training",
     "ValidationReport": "validation",
     "check": "validation",
+    "compare": "comparison",
+    "leakage": "comparison",
 }
 
 __version__ = "0.1.0"

@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from mlopskit import frames
+from mlopskit.display.words import percent, plural
 from mlopskit.errors import DataError, ValidationFailed
 from mlopskit.evidence import Report
 from mlopskit.schema import ColumnSchema, Level, Schema, Severity
@@ -177,11 +178,11 @@ class ValidationReport(Report):
     def __str__(self) -> str:
         n_errors = sum(f.severity == "error" for f in self.failures)
         n_warnings = len(self.failures) - n_errors
-        also = f"; {_plural(n_warnings, 'warning')}" if n_warnings else ""
-        rules = _plural(n_errors, "error rule")
-        head = f"passed: {_plural(self.n_rows, 'row')}, no error{also}"
+        also = f"; {plural(n_warnings, 'warning')}" if n_warnings else ""
+        rules = plural(n_errors, "error rule")
+        head = f"passed: {plural(self.n_rows, 'row')}, no error{also}"
         if n_errors:
-            head = f"failed: {int(self.bad_rows.sum())} of {_plural(self.n_rows, 'row')} break {rules}{also}"
+            head = f"failed: {int(self.bad_rows.sum())} of {plural(self.n_rows, 'row')} break {rules}{also}"
         ordered = sorted(self.failures, key=lambda f: f.severity)
         return "\n".join([head, *(f"{f.severity:<7} {f.check}: {f.message}" for f in ordered)])
 
@@ -308,9 +309,9 @@ class _Judge:
         """Return a failure of some rows; within the tolerance it is a warning."""
         n, n_rows, rows, examples = len(broken.rows), self.found.n_rows, broken.rows, broken.examples
         allowed = allowed_rows(n_rows, tolerance)
-        parts = [f"{n} of {_plural(n_rows, 'row')} ({_percent(n / n_rows)}) {text}"]
+        parts = [f"{n} of {plural(n_rows, 'row')} ({percent(n / n_rows)}) {text}"]
         if tolerance > 0:
-            parts.append(f"a tolerance of {_percent(tolerance)} allows {allowed} in a batch of this size")
+            parts.append(f"a tolerance of {percent(tolerance)} allows {allowed} in a batch of this size")
         shown = ", ".join(_short(v) for v in examples)
         parts.append(f"at {', '.join(str(r) for r in rows[:SHOWN])}" + (f": {shown}" if shown else ""))
         where = "" if column is None else f"{column}: "
@@ -350,11 +351,3 @@ def _listed(levels: tuple[Level, ...]) -> str:
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g}%"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

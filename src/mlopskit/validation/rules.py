@@ -144,7 +144,7 @@ class _Batch:
 
     def at(self, column: str | None, rows: NDArray[np.int64], **more: Any) -> Broken:
         """Return a finding of these rows, with the first values as they were sent."""
-        examples = frames.cells(self.frame, column, rows[:SHOWN]) if self.times[column or ""] == 1 else ()
+        examples = frames.cells(self.frame, column, rows[:SHOWN]) if column and self.times[column] == 1 else ()
         return Broken(rows, examples, **more)
 
 
