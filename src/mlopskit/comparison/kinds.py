@@ -29,7 +29,7 @@ def family(kind: str | None) -> str | None:
     return "number" if kind in _NUMBERS else "text" if kind in _TEXTS else kind
 
 
-def fits(bins: ColumnBins, column: frames.Column) -> bool:
+def can_count(bins: ColumnBins, column: frames.Column) -> bool:
     """Whether a column can be counted in these bins."""
     if column.missing.all() or (isinstance(bins, LevelBins) and not bins.levels):
         return True

@@ -13,7 +13,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from mlopskit import frames
-from mlopskit.comparison.kinds import check_columns, family, fits
+from mlopskit.comparison.kinds import can_count, check_columns, family
 from mlopskit.display.words import percent, plural
 from mlopskit.errors import DataError
 from mlopskit.evidence import Report
@@ -429,7 +429,7 @@ def _alone(sides: _Sides, features: Sequence[str]) -> tuple[tuple[FeatureScore, 
     for name in features:
         a, b = sides.train[name], sides.test[name]
         bins = fit_column(a, _n_bins(sides.n_train))
-        if not fits(bins, b):
+        if not can_count(bins, b):
             text = f"{name}: is of kind {a.kind!r} in train and {b.kind!r} in test; it was not scored"
             found.append(sides.whole("kind", (name,), "warning", text))
             continue

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import chdtri, kolmogi, ndtri
 
 from mlopskit import frames
-from mlopskit.comparison.kinds import check_columns, family, fits
+from mlopskit.comparison.kinds import can_count, check_columns, family
 from mlopskit.display.words import percent, plural
 from mlopskit.errors import ConfigurationError, DataError
 from mlopskit.evidence import Report
@@ -316,7 +316,7 @@ def _read_once(binning: Binning, serve: Any) -> Profile:
 def _profiled(binning: Binning, piece: frames.Frame) -> Profile:
     wanted = {b.name for b in binning.columns}
     read = {c.name: c for c in frames.columns(piece, wanted)}
-    fits = Binning(tuple(b for b in binning.columns if fits(b, read[b.name])))
+    fits = Binning(tuple(b for b in binning.columns if can_count(b, read[b.name])))
     profile = fits.profile(piece)
     of = {c.name: c for c in profile.columns}
     columns = tuple(of.get(b.name) or _uncounted(b, read[b.name]) for b in binning.columns)
