@@ -534,8 +534,10 @@ def _codes(valid: NDArray[Any]) -> tuple[Level, ...] | None:
 def _is_key(column: frames.Column) -> bool:
     if column.kind not in {"int", "str"} or column.missing.any() or len(column) < 2:
         return False
-    distinct = len(np.unique(column.values)) if column.levels is None else len(column.levels)
-    return distinct == len(column)
+    if column.levels is not None:
+        return len(column.levels) == len(column)
+    head = next(column.blocks())  # most columns that are no key repeat at once
+    return not frames.repeated([head]).any() and not frames.repeated([column]).any()
 
 
 def _column_changes(old: Schema, new: Schema, a: ColumnSchema) -> Iterable[tuple[bool, str]]:

@@ -93,6 +93,8 @@ def repeated(key: Sequence[Column]) -> NDArray[np.bool_]:
     >>> repeated(frames.columns({"id": [1, 2, 1]})).tolist()
     [False, False, True]
     """
+    if len(key) == 1 and not key[0].missing.any():
+        return pd.Series(_comparable(key[0])).duplicated().to_numpy()
     missing = np.logical_or.reduce([c.missing for c in key])
     present = np.flatnonzero(~missing)
     table = pd.DataFrame({i: _comparable(c)[present] for i, c in enumerate(key)})

@@ -81,7 +81,7 @@ class Look:
 
     def _repeats(self, batch: _Batch, held: dict[str, frames.Column]) -> Iterator[tuple[Key, Broken]]:
         for key in self.schema.unique:
-            if not all(name in held for name in key):
+            if not all(name in held for name in key) or (batch.n_rows == 1 and not self.in_pieces):
                 continue
             name, columns = ", ".join(key), [held[name] for name in key]
             if self.in_pieces:
