@@ -431,3 +431,10 @@ def test_no_two_small_rows_share_a_fingerprint():
         for row in range(1024)
     }
     assert len(rows) == 1024
+
+
+def test_dictionaries_with_small_unsigned_indices_and_nulls():
+    """Codes of 8 bits have no room for -1: nulls are found all the same."""
+    array = pa.DictionaryArray.from_arrays(pa.array([0, None, 1, 0], pa.uint8()), pa.array(["a", "b"]))
+    (read,) = frames.columns(pa.table({"a": array}))
+    assert (read.values.tolist(), read.null.tolist()) == ([0, -1, 1, 0], [False, True, False, False])

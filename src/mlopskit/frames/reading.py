@@ -332,10 +332,10 @@ def arrow_column(values: Any, name: str) -> Column:
     if types.is_dictionary(held):
         return _arrow_levels(array, name, null, "category" if types.is_dictionary(values.type) else "str")
     if types.is_boolean(held):
-        return Column(name, "bool", array.fill_null(False).to_numpy(zero_copy_only=False), null)
+        return Column(name, "bool", _filled_arrow(array, False).to_numpy(zero_copy_only=False), null)
     if types.is_integer(held):
         wide = np.uint64 if types.is_unsigned_integer(held) else np.int64
-        return Column(name, "int", array.fill_null(0).to_numpy().astype(wide, copy=False), null)
+        return Column(name, "int", _filled_arrow(array, 0).to_numpy().astype(wide, copy=False), null)
     if types.is_floating(held):
         return Column(name, "float", array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False), null)
     if types.is_temporal(held) and not types.is_time(held):
@@ -367,6 +367,10 @@ def _one_array(values: Any) -> Any:
     return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
 
 
+def _filled_arrow(array: Any, value: int) -> Any:
+    return array if array.null_count == 0 else array.fill_null(value)
+
+
 def _arrow_nulls(array: Any) -> NDArray[np.bool_]:
     if array.null_count == 0:
         return np.zeros(len(array), dtype=bool)
@@ -381,8 +385,8 @@ def _arrow_levels(array: Any, name: str, null: NDArray[np.bool_], kind: Kind) ->
     if kind == "category" and (found.null_count or pc.count_distinct(found).as_py() < len(found)):
         array = array.dictionary_decode().dictionary_encode()
         found, null = array.dictionary, _arrow_nulls(array)
-    codes = array.indices.fill_null(0).to_numpy().astype(np.int64)
-    codes[null] = -1
+    indices = array.indices.cast("int64")
+    codes = (indices if array.null_count == 0 else indices.fill_null(-1)).to_numpy()
     return Column(name, kind, codes, null, _objects(found.to_pylist()))
 
 
