@@ -339,7 +339,10 @@ def _expected_by_chance(spec: ColumnSchema, broken: Broken, n_known: int) -> boo
     if not spec.n_reference or spec.low is None or spec.high is None:
         return False
     low, high = float(spec.low), float(spec.high)
-    wild = broken.high - high > high - low or low - broken.low > high - low
+    try:
+        wild = broken.high - high > high - low or low - broken.low > high - low
+    except OverflowError:  # an integer beyond the range of floats
+        return False
     return not wild and len(broken.rows) <= allowed_outside(n_known, spec.n_reference)
 
 
