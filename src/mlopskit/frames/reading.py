@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -35,6 +35,7 @@ NUMERIC: frozenset[str] = frozenset({"int", "float", "datetime", "duration", "de
 
 _NANOSECONDS = {"D": 86_400 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAYS_OF_A_MONTH = 30
+_EXACT = 2**53  # up to here floats hold every integer
 
 
 @frozen(eq=False, slots=False)
@@ -69,12 +70,14 @@ class Column:
     zone: str | None = field(default=None)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.null)
 
     @cached_property
     def missing(self) -> NDArray[np.bool_]:
         """True where the value is null or NaN."""
-        if self.kind != "float" or not np.isnan(np.min(self.values, initial=np.inf)):  # a minimum passes NaN on
+        if self.kind != "float" or self.values.dtype == object:
+            return self.null
+        if not np.isnan(np.min(self.values, initial=np.inf)):  # a minimum passes NaN on
             return self.null
         result: NDArray[np.bool_] = self.null | np.isnan(self.values)
         return result
@@ -119,6 +122,26 @@ class Column:
         return out
 
 
+class _Text(Column):
+    """Text that is encoded once its codes are asked for: which levels there are costs half as much to find."""
+
+    _find: Callable[[], Any]
+    _encode: Callable[[], NDArray[np.int64]]
+
+    def __init__(
+        self, name: str, null: NDArray[np.bool_], levels: Callable[[], Any], codes: Callable[[], NDArray[np.int64]]
+    ) -> None:
+        vars(self).update(name=name, kind="str", null=null, zone=None, _find=levels, _encode=codes)
+
+    @cached_property
+    def levels(self) -> NDArray[Any]:
+        return _objects(self._find())
+
+    @cached_property
+    def values(self) -> NDArray[np.int64]:
+        return self._encode()
+
+
 def _as_float(value: Any) -> float:
     try:
         return float(value)
@@ -128,7 +151,7 @@ def _as_float(value: Any) -> float:
 
 def column(values: Any, name: str = "values") -> Column:
     """Read one pandas Series, array or list as a `Column`."""
-    series = values if isinstance(values, pd.Series) else pd.Series(values)
+    series = values if isinstance(values, pd.Series) else as_series(values)
     dtype = series.dtype
     if isinstance(dtype, pd.ArrowDtype) or (isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow"):
         return arrow_column(series.array.__arrow_array__(), name)  # type: ignore[attr-defined]
@@ -158,6 +181,20 @@ def column(values: Any, name: str = "values") -> Column:
     if pd.api.types.is_string_dtype(dtype):
         return _level_column(series, name, null, "str")
     return _object_column(series.astype(object), name, null)
+
+
+def as_series(values: Any) -> pd.Series[Any]:
+    """Return an array or a list as a Series; a list keeps integers that floats would round, and text of no encoding.
+
+    >>> as_series([2**53 + 1, None]).tolist()
+    [9007199254740993, None]
+    """
+    try:
+        series = pd.Series(values)
+    except UnicodeEncodeError:
+        return pd.Series(values, dtype=object)
+    rounded = isinstance(values, (list, tuple)) and series.dtype.kind == "f" and (series.abs() >= _EXACT).any()
+    return pd.Series(values, dtype=object) if rounded else series
 
 
 def _plain_column(values: NDArray[Any], name: str) -> Column:
@@ -207,6 +244,8 @@ def _object_column(series: pd.Series[Any], name: str, null: NDArray[np.bool_]) -
     if inferred == "integer":
         return _integers(objects, name, null)
     if inferred in {"floating", "mixed-integer-float"}:
+        if inferred == "mixed-integer-float" and _needs_integers(objects[~null]):
+            return _integers(_objects(0 if gone else int(v) for v, gone in zip(objects, null, strict=True)), name, null)
         try:
             return Column(name, "float", pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan), null)
         except OverflowError:
@@ -222,6 +261,12 @@ def _object_column(series: pd.Series[Any], name: str, null: NDArray[np.bool_]) -
     if inferred == "decimal":
         return _decimals(objects, name, null)
     return Column(name, "other", objects, null)
+
+
+def _needs_integers(numbers: NDArray[Any]) -> bool:
+    """Whether whole numbers of both types hold one that floats round."""
+    whole = (isinstance(v, (int, np.integer)) or v.is_integer() for v in numbers)
+    return any(isinstance(v, (int, np.integer)) and abs(int(v)) > _EXACT for v in numbers) and all(whole)
 
 
 def _integers(objects: NDArray[Any], name: str, null: NDArray[np.bool_]) -> Column:
@@ -301,21 +346,32 @@ def polars_column(series: Any, name: str) -> Column:
         kind: Kind = "duration" if held == pl.Duration else "datetime"
         values = _nanoseconds(stamps.view(np.int64), np.datetime_data(stamps.dtype)[0], null)
         return Column(name, kind, values, null, zone=getattr(held, "time_zone", None))
-    if held in (pl.String, pl.Categorical, pl.Enum):
-        return _polars_levels(series.cast(pl.String), name, null, "str" if held == pl.String else "category")
+    if held == pl.String:
+        return _Text(
+            name,
+            null,
+            lambda: _polars_levels(series).to_list(),
+            lambda: _codes(series.cast(pl.Enum(_polars_levels(series))), null),
+        )
+    if held == pl.Enum:
+        return Column(name, "category", _codes(series, null), null, _objects(held.categories.to_list()))
+    if held == pl.Categorical:
+        text, levels = series.cast(pl.String), _polars_levels(series.cast(pl.String))
+        return Column(name, "category", _codes(text.cast(pl.Enum(levels)), null), null, _objects(levels.to_list()))
     objects = _objects(series.to_list())
     if held == pl.Decimal:
         return _decimals(objects, name, null)
     return _object_column(pd.Series(objects), name, null) if held == pl.Object else Column(name, "other", objects, null)
 
 
-def _polars_levels(text: Any, name: str, null: NDArray[np.bool_], kind: Kind) -> Column:
-    import polars as pl
+def _polars_levels(text: Any) -> Any:
+    return text.unique(maintain_order=True).drop_nulls()
 
-    levels = text.unique(maintain_order=True).drop_nulls()
-    codes = text.cast(pl.Enum(levels)).to_physical().fill_null(0).to_numpy().astype(np.int64)
+
+def _codes(levels: Any, null: NDArray[np.bool_]) -> NDArray[np.int64]:
+    codes: NDArray[np.int64] = levels.to_physical().fill_null(0).to_numpy().astype(np.int64)
     codes[null] = -1
-    return Column(name, kind, codes, null, _objects(levels.to_list()))
+    return codes
 
 
 def _objects(values: Any) -> NDArray[Any]:
@@ -324,13 +380,21 @@ def _objects(values: Any) -> NDArray[Any]:
 
 def arrow_column(values: Any, name: str) -> Column:
     """Read a pyarrow array, chunked or not; numbers and times without nulls are not copied."""
+    import pyarrow.compute as pc
     from pyarrow import types
 
     array = _one_array(values)
     held = array.type
     null = _arrow_nulls(array)
+    if types.is_string(held) or types.is_large_string(held):
+        return _Text(
+            name,
+            null,
+            lambda: pc.unique(array).drop_null().to_pylist(),
+            lambda: _arrow_codes(_whole(array.dictionary_encode())),
+        )
     if types.is_dictionary(held):
-        return _arrow_levels(array, name, null, "category" if types.is_dictionary(values.type) else "str")
+        return _arrow_category(array, name, null)
     if types.is_boolean(held):
         return Column(name, "bool", _filled_arrow(array, False).to_numpy(zero_copy_only=False), null)
     if types.is_integer(held):
@@ -347,7 +411,7 @@ def arrow_column(values: Any, name: str) -> Column:
 
 
 def _one_array(values: Any) -> Any:
-    """Return one pyarrow array without chunks, extension types and run ends; text is dictionary-encoded."""
+    """Return a pyarrow array without extension types, run ends and views; only text stays in its chunks."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -358,8 +422,14 @@ def _one_array(values: Any) -> Any:
         values = pa.chunked_array([pc.run_end_decode(chunk) for chunk in chunks], values.type.value_type)
     if pa.types.is_string_view(values.type):
         values = values.cast(pa.large_string())
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        values = values.dictionary_encode()
+    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    return values if is_text and isinstance(values, pa.ChunkedArray) else _whole(values)
+
+
+def _whole(values: Any) -> Any:
+    """Return the chunks of a pyarrow array as one."""
+    import pyarrow as pa
+
     if not isinstance(values, pa.ChunkedArray):
         return values
     if pa.types.is_dictionary(values.type):
@@ -378,16 +448,20 @@ def _arrow_nulls(array: Any) -> NDArray[np.bool_]:
     return result
 
 
-def _arrow_levels(array: Any, name: str, null: NDArray[np.bool_], kind: Kind) -> Column:
+def _arrow_category(array: Any, name: str, null: NDArray[np.bool_]) -> Column:
     import pyarrow.compute as pc
 
     found = array.dictionary
-    if kind == "category" and (found.null_count or pc.count_distinct(found).as_py() < len(found)):
+    if found.null_count or pc.count_distinct(found).as_py() < len(found):
         array = array.dictionary_decode().dictionary_encode()
-        found, null = array.dictionary, _arrow_nulls(array)
+        null = _arrow_nulls(array)
+    return Column(name, "category", _arrow_codes(array), null, _objects(array.dictionary.to_pylist()))
+
+
+def _arrow_codes(array: Any) -> NDArray[np.int64]:
     indices = array.indices.cast("int64")
-    codes = (indices if array.null_count == 0 else indices.fill_null(-1)).to_numpy()
-    return Column(name, kind, codes, null, _objects(found.to_pylist()))
+    codes: NDArray[np.int64] = (indices if array.null_count == 0 else indices.fill_null(-1)).to_numpy()
+    return codes
 
 
 def _arrow_times(array: Any, name: str, null: NDArray[np.bool_]) -> Column:
@@ -450,14 +524,19 @@ def _in_one_unit(column: Column) -> NDArray[Any]:
 
 
 def infinite(column: Column) -> NDArray[np.bool_]:
-    """Return which values of a float or decimal column are infinite; none for other kinds.
+    """Return which values of a column of floats, decimals or mixed objects are infinite; none for other kinds.
 
     >>> infinite(column([1.0, np.inf, np.nan])).tolist()
     [False, True, False]
     """
+    if column.values.dtype == object and column.kind in {"float", "decimal", "other"}:
+        return np.fromiter(map(_is_infinite, column.values), dtype=bool, count=len(column))
     if column.kind == "float":
         return np.asarray(np.isinf(column.values), dtype=bool)
-    if column.kind == "decimal":
-        values = column.values.tolist()
-        return np.fromiter((isinstance(v, decimal.Decimal) and v.is_infinite() for v in values), bool, len(values))
     return np.zeros(len(column), dtype=bool)
+
+
+def _is_infinite(value: object) -> bool:
+    if isinstance(value, decimal.Decimal):
+        return value.is_infinite()
+    return isinstance(value, (float, np.floating)) and bool(np.isinf(value))

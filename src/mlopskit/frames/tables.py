@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from mlopskit.errors import DataError
-from mlopskit.frames.reading import Column, Frame, arrow_column, column, polars_column, restore
+from mlopskit.frames.reading import Column, Frame, arrow_column, as_series, column, polars_column, restore
 
 
 def root(data: object) -> str:
@@ -43,6 +43,7 @@ def _eager(data: Frame) -> Any:
     if _is_records(data):
         data = {name: data[name] for name in data.dtype.names}
     if isinstance(data, dict):
+        _common_length(data)  # pandas would fill up short ones
         try:
             return pd.DataFrame({k: _plain(v) for k, v in data.items()})
         except (TypeError, ValueError) as error:
@@ -56,10 +57,10 @@ def _eager(data: Frame) -> Any:
 def _plain(values: Any) -> Any:
     """Return a column without its index, and numbers in this machine's byte order."""
     if isinstance(values, pd.Series):
-        return values.array
+        return values.reset_index(drop=True)
     if isinstance(values, np.ndarray) and not values.dtype.isnative:
         return values.astype(values.dtype.newbyteorder("="))
-    return values
+    return as_series(values) if isinstance(values, (list, tuple, np.ndarray)) else values
 
 
 def names(data: Frame) -> list[str]:
@@ -118,7 +119,7 @@ def take(data: Frame, positions: ArrayLike) -> Frame:
         index = np.flatnonzero(index)
     index = index.astype(np.int64)
     if _is_arrow(data):
-        return data.take(index)
+        return _without_views(data).take(index)
     if _is_records(data):
         return data[index]
     eager = _eager(data)
@@ -126,6 +127,16 @@ def take(data: Frame, positions: ArrayLike) -> Frame:
         taken = eager.iloc[index]
         return {str(c): taken[c].to_numpy() for c in taken.columns} if isinstance(data, dict) else taken
     return eager[index]
+
+
+def _without_views(data: Any) -> Any:
+    """Return a table of pyarrow with its views of text and bytes in a layout that rows can be taken from."""
+    import pyarrow as pa
+
+    large = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    fields = [f.with_type(large[f.type]) if f.type in large else f for f in data.schema]
+    wanted = pa.schema(fields, metadata=data.schema.metadata)
+    return data if wanted == data.schema else data.cast(wanted)
 
 
 def chosen(data: Frame, wanted: Sequence[str]) -> Frame:

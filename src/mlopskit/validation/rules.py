@@ -56,8 +56,8 @@ class Look:
             n_known[name] = rules.n_known
             if rules.typed:
                 typed.add(name)
-            if name in kept:
-                held[name] = column
+            if name in kept and (rules.typed or column.missing.all()):
+                held[name] = rules.column
         broken.update(self._other_columns(batch))
         if batch.n_rows:
             broken.update(self._repeats(batch, held))
@@ -152,23 +152,30 @@ class _Rules:
     """The rules of one column, each on the rows that passed those before it."""
 
     def __init__(self, spec: ColumnSchema, batch: _Batch, column: frames.Column) -> None:
-        self.spec, self.batch, self.sent, self.n_known, self.typed = spec, batch, column, 0, False
+        self.spec, self.batch, self.sent, self.column, self.n_known, self.typed = spec, batch, column, column, 0, False
 
     def broken(self) -> Iterator[tuple[str, Broken]]:
+        """Yield what is broken: masks are made only where extremes, nulls and levels alone do not show that nothing is.
+
+        `column` is then what the later checks read: values of a wrong type are null.
+        """
         spec, column = self.spec, self.sent
+        if _is_clean(spec, column):
+            self.n_known, self.typed = len(column) - int(np.count_nonzero(column.null)), True
+            return
         missing = column.missing
         if not missing.all():
             right = _typed(spec, column)
             if right is None:
                 yield "dtype", self.wrong(column)
                 return
-            column, self.typed = right, True
-            if column.missing is not missing:
-                yield from self.rows("type_value", column.missing & ~missing)
+            self.column, self.typed = right, True
+            if right.missing is not missing:
+                yield from self.rows("type_value", right.missing & ~missing)
         if not spec.nullable:
             yield from self.rows("null", missing)
         if self.typed:
-            yield from self.values(column)
+            yield from self.values(self.column)
 
     def rows(self, rule: str, bad: NDArray[np.bool_], **more: Any) -> Iterator[tuple[str, Broken]]:
         if bad.any():
@@ -184,7 +191,7 @@ class _Rules:
 
     def values(self, column: frames.Column) -> Iterator[tuple[str, Broken]]:
         spec, open_rows = self.spec, ~column.missing
-        infinite = frames.infinite(self.sent) | frames.infinite(column)
+        infinite = frames.infinite(self.sent) & open_rows
         if infinite.any():
             if spec.finite:
                 yield from self.rows("nonfinite", infinite)
@@ -200,12 +207,36 @@ class _Rules:
             yield from self.rows("range", outside, low=beyond.min(), high=beyond.max())
 
 
+def _is_clean(spec: ColumnSchema, column: frames.Column) -> bool:
+    """Whether kind, nulls, extremes and distinct levels alone show that no rule is broken."""
+    kind, values = column.kind, column.null if column.kind == "str" else column.values
+    if not (kind == spec.kind or (kind == "int" and spec.kind == "float")) or (column.zone is not None) != spec.zoned:
+        return False
+    if len(column) == 0 or values.dtype == object or (column.null.any() if not spec.nullable else column.null.all()):
+        return False
+    if column.levels is not None:
+        return spec.levels is None or not _not_in(column.levels, spec.levels).any()
+    if kind == "bool":
+        return spec.levels is None
+    if column.null.any():
+        return False
+    least, most = values.min(), values.max()
+    if kind == "float" and not (-np.inf < least and most < np.inf):  # a NaN is neither
+        return False
+    low, high = _widened(spec)
+    if (low is not None and least < low) or (high is not None and most > high):
+        return False
+    return spec.levels is None or not any(_unseen(block, spec.levels).any() for block in column.blocks())
+
+
 def _typed(spec: ColumnSchema, column: frames.Column) -> frames.Column | None:
     """Return the column with values of a wrong type as null; None where no value has the right type."""
     if column.kind == "other" and spec.kind != "other":
         column = _right_objects(spec, column)
     if column.kind == "float" and spec.kind == "int":
         column = _whole_numbers(column)
+    if column.kind == "category" and spec.kind == "str":
+        column = _texts(column)
     zoned = spec.zoned if column.kind != "datetime" or spec.kind == "other" else column.zone is not None
     fits = (compatible(column.kind, spec.kind) or column.kind == "other") and zoned == spec.zoned
     return column if fits and not column.missing.all() else None
@@ -213,9 +244,25 @@ def _typed(spec: ColumnSchema, column: frames.Column) -> frames.Column | None:
 
 def _right_objects(spec: ColumnSchema, column: frames.Column) -> frames.Column:
     right = np.fromiter((_is_right(v, spec) for v in column.values), dtype=bool, count=len(column))
+    missing = ~right | column.null
     kept = column.values.copy()
-    kept[~right | column.null] = None
-    return frames.column(kept, column.name)
+    if spec.kind not in ("int", "float"):
+        kept[missing] = None
+        return frames.column(kept, column.name)
+    kept[missing | frames.infinite(column)] = 0
+    if spec.kind == "int":
+        return frames.Column(column.name, "int", np.fromiter(map(int, kept), dtype=object), missing)
+    return frames.Column(column.name, "float", kept, missing)
+
+
+def _texts(column: frames.Column) -> frames.Column:
+    """Return a category as text: levels that are none as null."""
+    levels = [] if column.levels is None else column.levels.tolist()
+    strange = np.array([*(not isinstance(v, str) for v in levels), False])[column.values]
+    if not strange.any():
+        return column
+    codes = np.where(strange, -1, column.values)
+    return frames.Column(column.name, "category", codes, column.null | strange, column.levels)
 
 
 def _is_right(value: object, spec: ColumnSchema) -> bool:
@@ -225,7 +272,7 @@ def _is_right(value: object, spec: ColumnSchema) -> bool:
         case "bool":
             return isinstance(value, (bool, np.bool_))
         case "int":
-            return whole or (isinstance(value, (float, np.floating)) and float(value).is_integer())
+            return whole or (isinstance(value, (float, np.floating)) and (value.is_integer() or bool(np.isinf(value))))
         case "float":
             return whole or isinstance(value, (float, np.floating))
         case "decimal":
@@ -261,8 +308,9 @@ def _unseen(column: frames.Column, levels: tuple[Level, ...]) -> NDArray[np.bool
 
 
 def _not_in(values: NDArray[Any], levels: tuple[Level, ...]) -> NDArray[np.bool_]:
-    known = set(levels)
-    return np.fromiter((v not in known for v in values.tolist()), dtype=bool, count=len(values))
+    bools = (bool, np.bool_)  # True is not 1
+    known = {(v, isinstance(v, bools)) for v in levels}
+    return np.fromiter(((v, isinstance(v, bools)) not in known for v in values.tolist()), dtype=bool, count=len(values))
 
 
 def _outside(spec: ColumnSchema, column: frames.Column, open_rows: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
