@@ -27,8 +27,7 @@ def _write_measured():
 
 
 @pytest.fixture(scope="session")
-def spark():
-    """A real Spark session of two cores, whose workers are this Python."""
+def _spark_builder():
     os.environ["PYSPARK_PYTHON"] = sys.executable
     from pyspark.sql import SparkSession
 
@@ -42,9 +41,14 @@ def spark():
     }
     for name, value in options.items():
         builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    yield session
-    session.stop()
+    yield builder
+    builder.getOrCreate().stop()
+
+
+@pytest.fixture
+def spark(_spark_builder):
+    """A real Spark session of two cores, whose workers are this Python; a stopped one is renewed."""
+    return _spark_builder.getOrCreate()
 
 
 @pytest.fixture(scope="session")

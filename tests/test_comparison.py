@@ -227,6 +227,17 @@ def test_dask_partitions():
     assert faults(report) == [("hour", "kind", "error")]
 
 
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
+def test_spark_frames_on_both_sides(spark):
+    """Spark compares where the rows are, and finds what pandas finds."""
+    serve = SERVE[["price", "hour"]].assign(price=SERVE["price"] + 5)
+    train = TRAIN[["price", "hour"]]
+    report = compare(spark.createDataFrame(train), spark.createDataFrame(serve))
+    expected = compare(train, serve)
+    assert faults(report) == faults(expected) == [("price", "distribution", "error")]
+    assert [f.strength for f in report.findings] == pytest.approx([f.strength for f in expected.findings])
+
+
 def test_a_kind_that_changes_in_some_pieces_counts_their_rows():
     """Of a stream whose later pieces hold text, only their rows are counted, and nothing crashes."""
     pieces = iter([{"hour": [5, 6]}, {"hour": ["a", None, "b"]}, {"hour": [7]}])

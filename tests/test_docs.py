@@ -8,9 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TUTORIAL = ROOT / "docs" / "tutorial.md"
 BLOCKS = [
     pytest.param(block, id=f"{page.relative_to(ROOT)}-{i}")
     for page in PAGES
+    if page != TUTORIAL
     for i, block in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S))
 ]
 
@@ -21,6 +23,16 @@ def test_every_python_block_runs(block, tmp_path, monkeypatch):
     """A block that a reader copies runs in an empty folder."""
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "<documentation>", "exec"), {"__name__": "documentation"})
+
+
+def test_the_tutorial_prints_what_it_shows(tmp_path, monkeypatch, capsys):
+    """Each block continues the one before, and what it prints stands below it to the letter."""
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", TUTORIAL.read_text(), re.M | re.S)
+    names = {"__name__": "documentation"}
+    for block, shown in blocks:
+        exec(compile(block, "<tutorial>", "exec"), names)
+        assert capsys.readouterr().out == shown
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

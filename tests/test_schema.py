@@ -214,7 +214,7 @@ AGED = BASE.evolve(time="t", max_age=dt.timedelta(days=2))
             False,
             "f: low none -> 0.5",
         ),
-        (BASE, BASE.evolve("t", low=None), False, "t: low 1970-01-01T00:00:00.000000000 -> none"),
+        (BASE, BASE.evolve("t", low=None), False, "t: low 1970-01-01T00:00:00 -> none"),
         (BASE, BASE.evolve("t", zoned=True), True, "t: time zone expected"),
         (BASE, BASE.evolve("t", nullable=True), False, "t: null allowed"),
         (BASE, BASE.evolve("n", nullable=False), True, "n: null no longer allowed"),
@@ -252,7 +252,7 @@ def test_no_change_is_false_and_prints_so():
 
 def test_limits_print_as_people_write_them():
     """Datetimes print in ISO format, durations with their unit."""
-    assert ColumnSchema("t", "datetime", zoned=True).show(0) == "1970-01-01T00:00:00.000000000Z"
+    assert ColumnSchema("t", "datetime", zoned=True).show(0) == "1970-01-01T00:00:00Z"
     assert ColumnSchema("t", "duration").show(5) == "5 nanoseconds"
 
 

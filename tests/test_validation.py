@@ -445,7 +445,7 @@ def test_volume_and_age_are_checked_where_the_schema_asks():
         ("day", "stale", "error", [0]),
     ]
     late = validator.validate(GOOD.iloc[:3], now=dt.datetime(2013, 2, 1, tzinfo=dt.UTC))
-    assert "2013-01-01T02:00:00.000000000, 30 days, 22:00:00 before" in late.failures[0].message
+    assert "2013-01-01T02:00:00, 30 days, 22:00:00 before" in late.failures[0].message
     assert [f.check for f in validator.validate(GOOD.iloc[:3]).failures] == ["stale"]
     only_low = mk.DataValidator(VALIDATOR.schema.evolve(min_rows=9)).validate(GOOD)
     assert "expected at least 9" in only_low.failures[0].message
@@ -486,7 +486,7 @@ def test_the_report_says_it_in_plain_words():
     )
     assert lines[1].endswith("at 0: 'zzz'")
     assert lines[2].startswith("warning range: count: 1 of 6 rows (16.7%) lie outside the limits ")
-    assert lines[2].endswith("extremes -1 and -1; at 1: -1")
+    assert lines[2].endswith("; at 1: -1")
     assert report.to_frame()["check"].tolist() == ["range", "domain"]
     assert report.to_frame().loc[1, ["n_failed", "n_rows", "severity"]].tolist() == [1, 6, "error"]
     assert report.to_dict()["failures"][0]["column"] == "count"

@@ -11,7 +11,7 @@ import datetime as dt
 import decimal
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import attrs
 import numpy as np
@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 from mlopskit import formats, frames
 from mlopskit.errors import ConfigurationError, DataError, NotFound
 from mlopskit.stats.tolerances import unseen_share
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Severity: TypeAlias = Literal["error", "warning"]
 Number: TypeAlias = int | float | decimal.Decimal
@@ -165,7 +168,9 @@ class ColumnSchema:
         """Return a limit as people write it: a datetime in ISO format."""
         if self.kind not in ("datetime", "duration"):
             return f"{limit}"
-        return f"{frames.stamp(self.kind, int(limit))}" + ("Z" if self.zoned else "")
+        text = f"{frames.stamp(self.kind, int(limit))}"
+        shorter = text.rstrip("0").rstrip(".") if "." in text else text
+        return shorter + ("Z" if self.zoned else "")
 
 
 def check_share(name: str, share: float) -> None:
@@ -427,6 +432,29 @@ class Schema:
         return SchemaDiff(
             tuple(text for breaks, text in changes if breaks), tuple(text for breaks, text in changes if not breaks)
         )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row for each column: what it should look like, limits as people write them.
+
+        Examples
+        --------
+        >>> Schema.infer({"hour": [5, 6, 7]}).to_frame()[["column", "kind", "low", "high"]].to_numpy().tolist()
+        [['hour', 'int', '5', '7']]
+        """
+        import pandas as pd
+
+        rows = [
+            {
+                "column": c.name,
+                "kind": c.kind,
+                "nullable": c.nullable,
+                "low": None if c.low is None else c.show(c.low),
+                "high": None if c.high is None else c.show(c.high),
+                "levels": None if c.levels is None else list(c.levels),
+            }
+            for c in self.columns
+        ]
+        return pd.DataFrame(rows, columns=["column", "kind", "nullable", "low", "high", "levels"], dtype=object)
 
     def to_json(self) -> str:
         """Write the schema as indented JSON, made for review in git."""

@@ -88,6 +88,15 @@ class Column:
         result: NDArray[Any] = self.values if not missing.any() else self.values[~missing]
         return result
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether numpy holds the values, not Python objects."""
+        return self.values.dtype != object
+
+    def extremes(self) -> tuple[Any, Any]:
+        """Return the least and the greatest of at least one value, nulls among them; a NaN is passed on."""
+        return self.values.min(), self.values.max()
+
     def blocks(self, n_rows: int = 1 << 16) -> Iterator[Column]:
         """Yield the column in blocks of so many rows, which stay in cache; nothing is copied."""
         for start in range(0, len(self), n_rows):
@@ -140,6 +149,34 @@ class _Text(Column):
     @cached_property
     def values(self) -> NDArray[np.int64]:
         return self._encode()
+
+    @property
+    def is_plain(self) -> bool:
+        return True
+
+
+class _Times(Column):
+    """Times, or differences of times, in the unit of their engine: nanoseconds once they are asked for."""
+
+    _raw: NDArray[np.int64]
+    _unit: str
+
+    def __init__(
+        self, name: str, kind: Kind, raw: NDArray[np.int64], unit: str, null: NDArray[np.bool_], zone: str | None
+    ) -> None:
+        vars(self).update(name=name, kind=kind, null=null, levels=None, zone=zone, _raw=raw, _unit=unit)
+
+    @cached_property
+    def values(self) -> NDArray[Any]:
+        return _nanoseconds(self._raw, self._unit, self.null)
+
+    @property
+    def is_plain(self) -> bool:
+        return True
+
+    def extremes(self) -> tuple[Any, Any]:
+        factor = _NANOSECONDS[self._unit]
+        return int(self._raw.min()) * factor, int(self._raw.max()) * factor
 
 
 def _as_float(value: Any) -> float:
@@ -218,7 +255,7 @@ def _level_column(series: Any, name: str, null: NDArray[np.bool_], kind: Kind) -
 
 def _stamps(index: Any, name: str, null: NDArray[np.bool_], kind: Kind, zone: str | None = None) -> Column:
     """Read a pandas index of time stamps or time differences, whatever its unit."""
-    return Column(name, kind, _nanoseconds(index.asi8, index.unit, null), null, zone=zone)
+    return _Times(name, kind, index.asi8, index.unit, null, zone)
 
 
 def _nanoseconds(raw: NDArray[np.int64], unit: str, null: NDArray[np.bool_]) -> NDArray[Any]:
@@ -344,8 +381,8 @@ def polars_column(series: Any, name: str) -> Column:
     if held in (pl.Date, pl.Datetime, pl.Duration):
         stamps = series.to_numpy()
         kind: Kind = "duration" if held == pl.Duration else "datetime"
-        values = _nanoseconds(stamps.view(np.int64), np.datetime_data(stamps.dtype)[0], null)
-        return Column(name, kind, values, null, zone=getattr(held, "time_zone", None))
+        unit = np.datetime_data(stamps.dtype)[0]
+        return _Times(name, kind, stamps.view(np.int64), unit, null, getattr(held, "time_zone", None))
     if held == pl.String:
         return _Text(
             name,
@@ -474,7 +511,7 @@ def _arrow_times(array: Any, name: str, null: NDArray[np.bool_]) -> Column:
     raw = array.view(pa.int32() if days else pa.int64()).fill_null(0).to_numpy().astype(np.int64, copy=False)
     unit = "D" if days else "ms" if pa.types.is_date64(held) else held.unit
     kind: Literal["datetime", "duration"] = "duration" if pa.types.is_duration(held) else "datetime"
-    return Column(name, kind, _nanoseconds(raw, unit, null), null, zone=getattr(held, "tz", None))
+    return _Times(name, kind, raw, unit, null, getattr(held, "tz", None))
 
 
 def _arrow_intervals(array: Any, null: NDArray[np.bool_]) -> NDArray[Any]:

@@ -225,7 +225,8 @@ class _Judge:
         )
         if age > schema.max_age:
             before = f"{age} before {moment:%Y-%m-%d %H:%M}"
-            text = f"the newest row is of {newest}, {before}; expected at most {schema.max_age}"
+            shown = schema[str(schema.time)].show(self.found.newest)
+            text = f"the newest row is of {shown}, {before}; expected at most {schema.max_age}"
             yield self.all_rows(schema.time, "stale", "error", text)
 
     def columns(self) -> Iterator[Failure]:
@@ -330,8 +331,8 @@ _TEXTS: dict[str, Callable[[ColumnSchema], str]] = {
 
 def _limits(spec: ColumnSchema, broken: Broken) -> str:
     low, high = ("none" if v is None else spec.show(v) for v in (spec.low, spec.high))
-    seen = f"extremes {spec.show(broken.low)} and {spec.show(broken.high)}"
-    return f"lie outside the limits {low} to {high}, {seen}"
+    least, most = spec.show(broken.low), spec.show(broken.high)
+    return f"lie outside the limits {low} to {high}" + (f", extremes {least} and {most}" if least != most else "")
 
 
 def _expected_by_chance(spec: ColumnSchema, broken: Broken, n_known: int) -> bool:

@@ -209,10 +209,10 @@ class _Rules:
 
 def _is_clean(spec: ColumnSchema, column: frames.Column) -> bool:
     """Whether kind, nulls, extremes and distinct levels alone show that no rule is broken."""
-    kind, values = column.kind, column.null if column.kind == "str" else column.values
+    kind = column.kind
     if not (kind == spec.kind or (kind == "int" and spec.kind == "float")) or (column.zone is not None) != spec.zoned:
         return False
-    if len(column) == 0 or values.dtype == object or (column.null.any() if not spec.nullable else column.null.all()):
+    if not column.is_plain or (column.null.any() if not spec.nullable else column.null.all()):
         return False
     if column.levels is not None:
         return spec.levels is None or not _not_in(column.levels, spec.levels).any()
@@ -220,7 +220,7 @@ def _is_clean(spec: ColumnSchema, column: frames.Column) -> bool:
         return spec.levels is None
     if column.null.any():
         return False
-    least, most = values.min(), values.max()
+    least, most = column.extremes()
     if kind == "float" and not (-np.inf < least and most < np.inf):  # a NaN is neither
         return False
     low, high = _widened(spec)
