@@ -14,20 +14,21 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from mlopskit.errors import (
+    BatchesNotExchangeable,
     BatchSizeWarning,
     ConfigurationError,
     DataError,
     DuplicateBatch,
     FormatError,
-    LargeState,
     NotFittedError,
     RowsNotExchangeable,
     SmallReference,
     StateMismatch,
 )
 from mlopskit.monitoring import batches_vary, drift, rows_vary
-from mlopskit.monitoring.drift import DriftDetector, DriftReport
-from mlopskit.monitoring.questions import CUMULATIVE, N_SETS, Questions, Readings
+from mlopskit.monitoring.drift import DriftDetector, DriftStatistic
+from mlopskit.monitoring.drift_reports import DriftReport
+from mlopskit.monitoring.questions import CUMULATIVE, N_SETS, Questions, Readings, Reference
 from mlopskit.profiling import Binning, ColumnProfile, Profile
 
 RISK = 1e-6
@@ -256,7 +257,7 @@ class TestFit:
         """A reference batch of over twice the median size enters with twice the median, as a later one would."""
         rng = np.random.default_rng(0)
         parts = [frame(rng, n) for n in [100] * 11 + [900]]
-        sizes = DriftDetector().fit(parts).state.pool.rows[:, -1]
+        sizes = DriftDetector().fit(parts).state.pool.batches.rows[:, -1]
         assert sorted(sizes) == [100] * 11 + [200]
 
 
@@ -372,13 +373,17 @@ class TestUpdate:
             detector.update(detector.state.reference.binning.profile(large))
         assert by_row.update(large).n_rows == 1_000
 
-    def test_many_stored_batches_are_warned_about(self, monkeypatch):
-        """When so many batches are stored that updates are slow, the user is asked to re-base."""
-        monkeypatch.setattr(drift, "MANY_BATCHES", 21)
+    def test_what_is_stored_is_bounded(self, monkeypatch):
+        """Of many stored batches half are kept, drawn at random; the report says so, and changes are still found."""
+        monkeypatch.setattr(drift, "MANY_BATCHES", 30)
         rng, detector = np.random.default_rng(0), fitted()
-        detector.update(frame(rng))
-        with pytest.warns(LargeState, match=r"21 batches are stored.*rebase"):
-            assert "rebase" in detector.update(frame(rng)).notes[0]
+        reports = [detector.update(frame(rng)) for _ in range(60)]
+        stored = "30 batches were stored: 15 of them, drawn at random, are kept"
+        assert [i for i, r in enumerate(reports) if stored in r.notes] == [9, 24, 39, 54]
+        assert len(detector.state.pool.batches) == 20
+        assert not any(r.alarm for r in reports)
+        alarm = next(r for r in (detector.update(frame(rng, x=shifted)) for _ in range(12)) if r.alarm)
+        assert alarm.features[0].name == "x"
 
 
 class TestColumns:
@@ -500,7 +505,7 @@ class TestEpisodes:
         assert events[1].reason == "prices rose"
 
     def test_rebasing_collects_a_new_reference_and_says_so(self):
-        """While collecting nothing is tested; then the changed batches are in control, and the old ones a change."""
+        """While collecting the changed feature is not tested; then its batches are in control, and the old a change."""
         rng = np.random.default_rng(0)
         detector = fitted(rng, false_alarm_every=100)
         self.drive(detector, rng, 8, x=shifted)
@@ -508,10 +513,49 @@ class TestEpisodes:
         collecting = self.drive(detector, rng, 12, x=shifted)
         assert not any(r.active for r in collecting)
         assert [r.notes[-1][:23] for r in collecting[:2]] == ["re-basing: 11 more batc", "re-basing: 10 more batc"]
-        assert "nothing was tested" in collecting[-1].notes[-1]
-        assert all(r.features == () and r.evidence.log_value == -np.inf for r in collecting)
+        assert all("complete; x excepted, the rest was tested" in r.notes[-1] for r in collecting)
+        assert all("x" not in [f.name for f in r.features] for r in collecting)
+        assert all(r.evidence.n_batches == i for i, r in enumerate(collecting, 1))
         assert not any(r.active or r.notes for r in self.drive(detector, rng, 8, x=shifted))
         assert any(r.alarm and r.features[0].name == "x" for r in self.drive(detector, rng, 8))
+
+    @pytest.mark.parametrize("make", [fitted, rows_fitted], ids=["batches", "rows"])
+    def test_a_second_fault_is_not_slept_through(self, make):
+        """While one feature is re-based, a change in another one is an episode of its own, and it is re-based too."""
+        rng = np.random.default_rng(0)
+        detector = make(rng, false_alarm_every=100)
+        assert any(r.alarm for r in self.drive(detector, rng, 8, x=shifted))
+        detector.rebase(n_batches=14)
+        self.drive(detector, rng, 2, x=shifted)
+        both = {"x": shifted, "z": lambda d, rng: d["z"] * 4}
+        alarm = next(r for r in self.drive(detector, rng, 8, **both) if r.alarm)
+        assert alarm.features[0].name == "z"
+        assert detector.state.rebasing > 0
+        detector.rebase(n_batches=14)
+        assert {"x", "z"} <= set(detector.state.quiet)
+        assert not any(r.alarm for r in self.drive(detector, rng, 30, **both))
+        assert (detector.state.rebasing, detector.state.quiet) == (0, ())
+        assert any(r.alarm for r in self.drive(detector, rng, 10))
+
+    def test_rebasing_without_an_episode_tests_nothing(self):
+        """Nobody said what changed: everything is taken to be new."""
+        rng = np.random.default_rng(0)
+        detector = fitted(rng, false_alarm_every=100)
+        detector.rebase(n_batches=5)
+        collecting = self.drive(detector, rng, 5, x=shifted)
+        assert all("nothing was tested" in r.notes[-1] for r in collecting)
+        assert all(r.features == () and r.evidence.log_value == -np.inf for r in collecting)
+        assert not any(r.alarm for r in self.drive(detector, rng, 10, x=shifted))
+
+    def test_a_broken_pair_is_rebased_with_all_pairs(self):
+        """A correlation that changed silences the pairs; the features by themselves are still tested."""
+        rng = np.random.default_rng(0)
+        detector = fitted(rng, false_alarm_every=100)
+        turned = {"y": CHANGES["correlation"][1]["y"]}
+        assert any(r.alarm for r in self.drive(detector, rng, 10, **turned))
+        detector.rebase(n_batches=10)
+        assert detector.state.quiet == ("x ~ y", "x ~ z", "y ~ z")
+        assert not any(r.alarm for r in self.drive(detector, rng, 25, **turned))
 
     def test_rebasing_takes_as_many_batches_as_the_reference_had(self):
         """Without a number the original one is collected; fewer than two batches cannot show how batches vary."""
@@ -560,6 +604,202 @@ class TestEpisodes:
         assert {r.n_rows for r in collecting} == {1_000}
         report = detector.update(frame(rng, 1_000))
         assert (report.n_rows, report.notes) == (1_000, ())
+
+
+def visits(rng, n=300, *, hours=(8, 12, 20), share=None, shift=0.0):
+    """Waiting times that depend on the hour; the hours come in any mix."""
+    hour = rng.choice(hours, n, p=share)
+    return pd.DataFrame(
+        {"hour": hour, "wait": hour + shift + rng.normal(size=n), "kind": np.where(rng.random(n) < hour / 24, "a", "b")}
+    )
+
+
+MORNING, EVENING = [0.8, 0.1, 0.1], [0.1, 0.1, 0.8]
+
+
+class TestStrata:
+    """What a stratum explains is no drift."""
+
+    def detector(self, rng, null, **options):
+        reference = [visits(rng, share=rng.dirichlet([4, 4, 4])) for _ in range(30)]
+        detector = DriftDetector(null=null, strata="hour", false_alarm_every=200, **options)
+        return detector.fit(reference if null == "batches" else pd.concat(reference, ignore_index=True))
+
+    @pytest.mark.parametrize("null", ["batches", "rows"])
+    def test_another_mix_is_no_drift(self, null):
+        """Evenings only raise no alarm with strata, and one at once without."""
+        rng = np.random.default_rng(0)
+        detector = self.detector(rng, null)
+        assert not any(detector.update(visits(rng, share=EVENING)).alarm for _ in range(20))
+        rng = np.random.default_rng(0)
+        blind = DriftDetector(null="rows", false_alarm_every=200).fit(visits(rng, 9_000)[["wait", "kind"]])
+        assert any(blind.update(visits(rng, share=EVENING)[["wait", "kind"]]).alarm for _ in range(5))
+
+    @pytest.mark.parametrize("null", ["batches", "rows"])
+    def test_a_change_within_strata_is_found(self, null):
+        """Half a standard deviation more at every hour, while the mix changes as before."""
+        rng = np.random.default_rng(1)
+        detector = self.detector(rng, null)
+        reports = [detector.update(visits(rng, share=rng.dirichlet([4, 4, 4]), shift=0.7)) for _ in range(12)]
+        alarm = next(r for r in reports if r.alarm)
+        assert alarm.features[0].name == "wait"
+
+    def test_strata_are_no_features_and_strange_ones_are_counted(self):
+        """The column of strata is not watched; rows of a stratum that the reference lacks are said to be so."""
+        rng = np.random.default_rng(2)
+        detector = self.detector(rng, "batches")
+        assert "hour" not in [f.name for f in detector.update(visits(rng)).features]
+        report = detector.update(visits(rng, hours=(8, 12, 3)))
+        assert any(note.endswith("of the rows are of strata that the reference hardly has") for note in report.notes)
+
+    @pytest.mark.parametrize("null", ["batches", "rows"])
+    def test_a_restart_and_a_new_reference(self, null):
+        """Through JSON the evidence goes on bit by bit; a re-based detector has the strata of the new batches."""
+        rng = np.random.default_rng(3)
+        one = self.detector(rng, null)
+        two = DriftDetector.from_json(one.to_json())
+        for batch in [visits(rng) for _ in range(4)]:
+            assert one.update(batch).evidence == two.update(batch).evidence
+        assert one.to_json() == two.to_json()
+        one.rebase(n_batches=12)
+        assert not any(one.update(visits(rng, shift=2.0)).alarm for _ in range(25))
+        assert any(one.update(visits(rng)).alarm for _ in range(12))
+
+    def test_several_columns_make_one_stratum(self):
+        """Two columns are crossed; a missing value is a stratum of its own."""
+        rng = np.random.default_rng(4)
+        parts = [visits(rng).assign(place=rng.choice(["x", None], 300)) for _ in range(12)]
+        detector = DriftDetector(strata=["hour", "place"]).fit(parts)
+        assert detector.state.strata == tuple(sorted(f"{h} | {p}" for h in (8, 12, 20) for p in ("missing", "x")))
+        assert not detector.update(parts[0].assign(hour=8), batch_id="again").alarm
+
+    def test_what_cannot_work_is_refused(self):
+        """Profiles do not know strata, a missing column is named, and a tolerance has no strata."""
+        rng = np.random.default_rng(5)
+        detector = self.detector(rng, "batches")
+        with pytest.raises(DataError, match="a profile does not know them"):
+            detector.update(detector.state.reference.binning.profile(visits(rng)))
+        with pytest.raises(DataError, match="missing column"):
+            detector.update(visits(rng)[["wait", "kind"]])
+        with pytest.raises(ConfigurationError, match="do not go together"):
+            DriftDetector(tolerance=0.1, strata="hour")
+
+
+class Spread(DriftStatistic):
+    """The range of x."""
+
+    name = "range of x"
+
+    def score(self, profile):
+        return profile["x"].high - profile["x"].low
+
+
+class Broken(DriftStatistic):
+    name = "broken"
+
+    def score(self, profile):
+        return np.nan
+
+
+class TestOwnStatistics:
+    def test_a_statistic_is_ranked_and_named(self):
+        """Two outliers in a hundred thousand change no share; the range sees them, and the report says what it is."""
+        rng = np.random.default_rng(0)
+        detector = DriftDetector(statistics=[Spread()], false_alarm_every=100).fit([frame(rng) for _ in range(30)])
+
+        def wild(data, rng):
+            return np.where(np.arange(len(data["x"])) == 0, 50.0, data["x"])
+
+        alarm = next(r for r in (detector.update(frame(rng, x=wild)) for _ in range(10)) if r.alarm)
+        assert alarm.features[0].name == "range of x"
+        assert "in the middle of all batches" in alarm.features[0].message
+        assert np.isnan(alarm.features[0].effect_size)
+
+    def test_statistics_are_stored_by_name_and_handed_in(self):
+        """JSON and bytes name them; without them nothing is read, with them the evidence goes on."""
+        rng = np.random.default_rng(0)
+        one = DriftDetector(statistics=[Spread()]).fit([frame(rng) for _ in range(12)])
+        for stored, read in ((one.to_json(), DriftDetector.from_json), (one.to_bytes(), DriftDetector.from_bytes)):
+            with pytest.raises(ConfigurationError, match="range of x"):
+                read(stored)
+            again = read(stored, statistics=[Spread()])
+            batch = frame(rng)
+            assert again.update(batch).evidence == copy.deepcopy(one).update(batch).evidence
+
+    def test_what_cannot_work_is_refused(self):
+        """A statistic must be finite, its name its own, and rows cannot be ranked."""
+        rng = np.random.default_rng(0)
+        with pytest.raises(DataError, match="'broken' is nan"):
+            DriftDetector(statistics=[Broken()]).fit([frame(rng) for _ in range(12)])
+        with pytest.raises(ConfigurationError, match="different name"):
+            DriftDetector(statistics=[Spread(), Spread()])
+        with pytest.raises(ConfigurationError, match="give a reference in batches"):
+            DriftDetector(statistics=[Spread()]).fit(frame(rng, 2_000))
+
+
+class TestBatchesFollow:
+    """Batches that follow one another break the promise, and fitting says so."""
+
+    def walk(self, rng, rho, n_days=60):
+        level, parts = 0.0, []
+        for _ in range(n_days):
+            level = rho * level + np.sqrt(1 - rho**2) * 0.5 * rng.normal()
+            parts.append(frame(rng, x=lambda d, _rng, level=level: d["x"] + level))
+        return parts
+
+    def test_autocorrelated_batches_are_noticed(self):
+        """A feature whose days follow one another is named, with its correlation, at fitting and in every report."""
+        rng = np.random.default_rng(0)
+        with pytest.warns(BatchesNotExchangeable, match=r"'x' goes with that of the batch before \(correlation 0\.\d"):
+            detector = DriftDetector().fit(self.walk(rng, 0.8))
+        assert "longer batches, or strata=" in detector.update(frame(rng)).notes[0]
+
+    def test_exchangeable_batches_are_rarely_doubted(self):
+        """At most a share of .002 of references in control is doubted (binomial tail 1e-6), whatever days differ by."""
+        doubted = 0
+        for seed in range(150):
+            stream = Stream(seed, day=0.3)
+            detector = DriftDetector().fit([stream.profile() for _ in range(20)])
+            doubted += bool(detector.state.doubts)
+        assert doubted <= binom.ppf(1 - RISK, 150, 0.002)
+
+
+class TestGrownReference:
+    """With a tolerance the reference grows by batches without an alarm."""
+
+    def test_bands_narrow_and_stay_anchored(self):
+        """Doubling the reference narrows the bands; where they leave the first ones, the first hold."""
+        rng = np.random.default_rng(0)
+        detector = rows_fitted(rng, n=1_000, tolerance=0.05)
+        low, high = detector.state.grown.bands(detector._questions, 0.05)
+        for _ in range(70):
+            detector.update(frame(rng))
+        assert detector.state.grown.times == 3
+        later = detector.state.grown.bands(detector._questions, 0.05)
+        assert (later[0] >= low).all()
+        assert (later[1] <= high).all()
+        assert (later[1] - later[0]).mean() < 0.9 * (high - low).mean()
+
+    def test_a_grown_reference_finds_smaller_changes(self):
+        """A change that a thousand rows cannot tell from their own noise is found after the reference has grown."""
+        delays = []
+        for first in (0, 150):
+            rng = np.random.default_rng(3)
+            detector = rows_fitted(rng, n=1_000, tolerance=0.02, false_alarm_every=1_000)
+            assert not any(detector.update(frame(rng, 500)).alarm for _ in range(first))
+            small = {"x": lambda d, rng: d["x"] + 0.22}
+            found = (i for i in range(60) if detector.update(frame(rng, 500, **small)).alarm)
+            delays.append(next(found, 60))
+        assert delays[1] < 0.6 * delays[0]
+
+    def test_batches_with_an_alarm_do_not_join(self):
+        """What raised an alarm is no reference."""
+        rng = np.random.default_rng(0)
+        detector = rows_fitted(rng, n=1_000, tolerance=0.05, false_alarm_every=100)
+        for _ in range(30):
+            detector.update(frame(rng, x=shifted))
+        joined = detector.state.grown.waiting + detector.state.grown.whole
+        assert joined.rows[0, -1] < 1_000 + 6 * 100
 
 
 class TestState:
@@ -672,8 +912,9 @@ class TestReport:
         assert lines[0].startswith(f"drift in {report.batch_id}: ALARM; evidence ")
         assert "P(first false alarm within T batches) <= T/100" in lines[0]
         assert lines[1].startswith("  x: share of rows above")
-        assert len(lines) == 5
-        assert lines[4] == "  assumed: batches vary while all is well"
+        assert len(lines) == 6
+        assert lines[4] == f"  probably since {report.began}"
+        assert lines[5] == "  assumed: batches vary while all is well"
 
     def test_a_quiet_report_names_no_feature(self):
         """Without an episode there is nothing to name: differences of features are chance."""
@@ -744,7 +985,7 @@ class TestRowsNotExchangeable:
             data = {"x": rng.normal(size=n), "heavy": rng.standard_t(2, size=n), "u": rng.integers(0, 4, n)}
             whole = pd.DataFrame(data | {"t": np.where(rng.random(n) < 0.03, "b", "a")})
             profile = Binning.fit(whole, pairs=True).profile(whole)
-            questions = Questions.of(profile, list(whole.columns), interactions=False)
+            questions = Questions.of(Reference.of(profile), list(whole.columns), interactions=False)
             doubted += bool(rows_vary.doubts(whole, profile, questions))
         assert doubted <= binom.ppf(1 - RISK, 400, 0.01)
 
@@ -758,7 +999,7 @@ class TestQuestions:
         rng = np.random.default_rng(0)
         whole = frame(rng, 2_000).assign(few=rng.integers(0, 3, 2_000), constant=1.0)
         profile = Binning.fit(whole, pairs=True).profile(whole)
-        return whole, profile, Questions.of(profile, list(whole.columns), interactions=True)
+        return whole, profile, Questions.of(Reference.of(profile), list(whole.columns), interactions=True)
 
     def test_sets_are_the_shares_that_words_say(self, asked):
         """Rows above an edge, between two edges, in a level, missing, and on the same side of two medians (pandas)."""
@@ -792,15 +1033,15 @@ class TestQuestions:
         owners = [q.feature if q.kind == "level" else "" for q in questions.shares]
         levels = pd.Series(weights[6:]).groupby(owners).sum().drop("")
         assert levels.to_dict() == pytest.approx(dict.fromkeys(["t", "few", "constant"], 0.25 / 3))
-        assert batches_vary._weights(questions).sum() == pytest.approx(1)
-        assert rows_vary._weights(questions).sum() == pytest.approx(1)
+        assert batches_vary.weights(questions).sum() == pytest.approx(1)
+        assert rows_vary.weights(questions).sum() == pytest.approx(1)
 
     @pytest.mark.parametrize("columns", [["x"], ["t"], ["x", "y"], ["constant"]])
     def test_weights_of_what_does_not_exist_go_to_the_rest(self, asked, columns):
         """Without pairs, levels or numbers the other weights are raised: they still add up to 1."""
         _, profile, _ = asked
-        questions = Questions.of(profile, columns, interactions=True)
-        for weights in (batches_vary._weights(questions), rows_vary._weights(questions)):
+        questions = Questions.of(Reference.of(profile), columns, interactions=True)
+        for weights in (batches_vary.weights(questions), rows_vary.weights(questions)):
             assert weights.sum() == pytest.approx(1)
             assert (weights >= 0).all()
 
@@ -809,7 +1050,7 @@ class TestQuestions:
         rng = np.random.default_rng(0)
         whole = pd.DataFrame({"x": np.where(rng.random(2_000) < 0.5, 0.0, rng.normal(size=2_000))})
         profile = Binning.fit(whole, pairs=True).profile(whole)
-        feature = Questions.of(profile, ["x"], interactions=False).numeric[0]
+        feature = Questions.of(Reference.of(profile), ["x"], interactions=False).numeric[0]
         edges = feature.edges[CUMULATIVE]
         assert len(set(edges)) < len(edges)
         assert sorted(edges[feature.distinct()]) == sorted(set(edges))
@@ -819,7 +1060,7 @@ class TestQuestions:
         rng = np.random.default_rng(0)
         whole = pd.DataFrame({"t": rng.integers(0, 500, 30_000).astype(str)})
         profile = Binning.fit(whole, pairs=True).profile(whole)
-        questions = Questions.of(profile, ["t"], interactions=False)
+        questions = Questions.of(Reference.of(profile), ["t"], interactions=False)
         rest = [q for q in questions.shares if q.label.startswith("levels that")]
         assert 200 < sum(q.kind == "level" for q in questions.shares) < 300
         assert all(len(q.positions) == 1 for q in rest)  # nothing but what was never seen
@@ -842,7 +1083,7 @@ class TestQuestions:
         """Levels below .2% of the reference, or seen fewer than five times, share a question with levels never seen."""
         whole = pd.DataFrame({"t": ["a"] * 997 + ["b"] * 2 + ["c"]})
         profile = Binning.fit(whole, pairs=True).profile(whole)
-        questions = Questions.of(profile, ["t"], interactions=False)
+        questions = Questions.of(Reference.of(profile), ["t"], interactions=False)
         assert [q.label for q in questions.shares] == [
             "'a'",
             "levels that the reference has rarely or never",
@@ -857,7 +1098,7 @@ class TestQuestions:
         """Before and since are the sums of all but the newest k batches, and of those k (numpy sums)."""
         rng = np.random.default_rng(seed)
         draw = lambda *shape: rng.integers(0, 9, shape)  # noqa: E731
-        pool = Readings(draw(7, 2, 20), draw(7, 3), draw(7, 3), draw(7, 1), draw(7, 1))
+        pool = Readings(draw(7, 2, 20), draw(7, 3), draw(7, 3), draw(7, 1), draw(7, 1), draw(7, 2), draw(7, 1))
         before, since = pool.before_and_since(range(1, 7))
         for whole, early, late in zip(pool.arrays, before.arrays, since.arrays, strict=True):
             np.testing.assert_array_equal(early[k - 1], whole[: 7 - k].sum(axis=0))

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from mlopskit.monitoring.bias import BiasMonitor as BiasMonitor
     from mlopskit.monitoring.bias import BiasReport as BiasReport
     from mlopskit.monitoring.drift import DriftDetector as DriftDetector
-    from mlopskit.monitoring.drift import DriftReport as DriftReport
+    from mlopskit.monitoring.drift import DriftStatistic as DriftStatistic
+    from mlopskit.monitoring.drift_reports import DriftReport as DriftReport
     from mlopskit.monitoring.performance import PerformanceMonitor as PerformanceMonitor
     from mlopskit.monitoring.performance import PerformanceReport as PerformanceReport
     from mlopskit.prediction_log import PredictionLog as PredictionLog
@@ -56,7 +57,8 @@ _WHERE = {
     "Decision": "records",
     "Deployment": "deployment",
     "DriftDetector": "monitoring.drift",
-    "DriftReport": "monitoring.drift",
+    "DriftReport": "monitoring.drift_reports",
+    "DriftStatistic": "monitoring.drift",
     "Every": "retraining",
     "Evidence": "evidence",
     "Gate": "promotion",

@@ -101,8 +101,8 @@ class BatchSizeWarning(MlopskitWarning):
     """A batch's size differs so much from the reference's that the false-alarm promise weakens."""
 
 
-class LargeState(MlopskitWarning):
-    """A monitor remembers so many batches that its updates are slow; re-base it."""
+class BatchesNotExchangeable(MlopskitWarning):
+    """The batches of the reference follow one another, so that evidence from whole batches would cry wolf."""
 
 
 class EnvironmentMismatch(MlopskitWarning):

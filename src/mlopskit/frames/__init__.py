@@ -21,6 +21,7 @@ from mlopskit.frames.content import fingerprint_of as fingerprint_of
 from mlopskit.frames.content import hashes as hashes
 from mlopskit.frames.engines import Batches as Batches
 from mlopskit.frames.ids import days as days
+from mlopskit.frames.ids import factorized as factorized
 from mlopskit.frames.ids import groups as groups
 from mlopskit.frames.ids import key as key
 from mlopskit.frames.ids import keys as keys

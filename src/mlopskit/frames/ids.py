@@ -62,6 +62,17 @@ def keys(values: Any) -> list[str]:
     return list(text[codes])
 
 
+def factorized(values: Any) -> tuple[NDArray[np.intp], list[str]]:
+    """Return the code of each value (-1 where it is missing), and the values as ids; see `key`.
+
+    >>> codes, found = factorized(["b", None, "b", "a"])
+    >>> codes.tolist(), found
+    ([0, -1, 0, 1], ['b', 'a'])
+    """
+    codes, uniques = pd.factorize(values if isinstance(values, pd.Series) else pd.Series(values))
+    return np.asarray(codes), [key(u) for u in uniques]
+
+
 def days(values: Any) -> list[str]:
     """Return the calendar day of each time stamp as text, in its own zone; anything else as `keys` has it.
 

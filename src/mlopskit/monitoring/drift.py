@@ -13,124 +13,41 @@ from __future__ import annotations
 
 import math
 import warnings
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from attrs import define, evolve, field, frozen, setters
+from numpy.typing import NDArray
 
 from mlopskit import formats, frames
 from mlopskit.errors import (
+    BatchesNotExchangeable,
     BatchSizeWarning,
     ConfigurationError,
     DataError,
     DuplicateBatch,
-    LargeState,
     NotFittedError,
     RowsNotExchangeable,
     SmallReference,
     StateMismatch,
 )
-from mlopskit.evidence import Dial, Episodes, Evidence, MonitorReport
+from mlopskit.evidence import Dial, Episodes, Evidence
 from mlopskit.monitoring import batches_vary, rows_vary
-from mlopskit.monitoring.questions import Floats, Questions, Readings, Verdict, watched
+from mlopskit.monitoring.drift_reports import DriftCalibration, DriftReport, FeatureDrift, Null
+from mlopskit.monitoring.questions import STRATUM, Batch, Floats, Pool, Questions, Readings, Reference, Verdict, watched
+from mlopskit.monitoring.resolution import Resolution, resolution_of_batches, resolution_of_rows
 from mlopskit.profiling import Binning, Profile, total
 from mlopskit.stats.sequential import RankBets
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Null: TypeAlias = Literal["batches", "rows"]
-
 FEW_BATCHES = 10
 CLOCK_BATCHES = 8  # in so many batches a feature rises or falls throughout with probability 2 / 8!
-MANY_BATCHES = 5_000
-
-
-@frozen
-class FeatureDrift:
-    """How far one feature lies from the reference in this batch.
-
-    Parameters
-    ----------
-    name
-        The feature, or "a ~ b" for the relation of two.
-    effect_size
-        Cohen's h of the share that changed most, signed: 0.2 is small, 0.5 medium, 0.8 large.
-    message
-        That share in plain words.
-    n_batches
-        Over how many of the newest batches the change is described: the length over which it stands out most.
-    strength
-        What the features are ordered by: robust standard deviations from the other batches (batches null), or the log
-        evidence against the feature (rows null).
-    over_limit
-        Whether a question about this feature alone is over the alarm limit.
-    """
-
-    name: str
-    effect_size: float
-    message: str
-    n_batches: int
-    strength: float
-    over_limit: bool
-
-
-@frozen
-class DriftReport(MonitorReport):
-    """Whether the data of a batch are still those of the reference.
-
-    Parameters
-    ----------
-    batch_id, alarm, since, evidence
-        As in every monitor's report.
-    features
-        All features, the strongest first.
-    n_rows
-        Rows of the batch.
-    null
-        What was assumed to vary while all is well: "batches" or "rows".
-    notes
-        What was done to the batch, and what weakens the promise, in words.
-    """
-
-    batch_id: str
-    alarm: bool
-    since: str | None
-    evidence: Evidence
-    features: tuple[FeatureDrift, ...]
-    n_rows: int
-    null: Null
-    notes: tuple[str, ...] = ()
-    monitor: str = "drift"
-
-    def __str__(self) -> str:
-        state = "ALARM" if self.alarm else (f"episode open since {self.since}" if self.active else "no alarm")
-        lines = [f"drift in {self.batch_id}: {state}; {self.evidence}"]
-        lines += [f"  {f.name}: {f.message}" for f in self.features[: 3 if self.active else 0]]
-        lines.append(f"  assumed: {self.null} vary while all is well")
-        lines += [f"  note: {note}" for note in self.notes]
-        return "\n".join(lines)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row for each feature, the strongest first."""
-        import attrs
-        import pandas as pd
-
-        names = [a.name for a in attrs.fields(FeatureDrift)]
-        return pd.DataFrame([[getattr(f, n) for n in names] for f in self.features], columns=names)
-
-    def _bars(self) -> dict[str, Any]:
-        shown = self.features[:12]
-        return {
-            "title": f"Drift in {self.batch_id}",
-            "labels": [f.name for f in shown],
-            "values": [f.effect_size for f in shown],
-            "xlabel": "effect size (Cohen's h)",
-            "limit": None,
-        }
+MANY_BATCHES = 1_000  # stored batches at which half of them are kept, drawn at random
+MOST_STRATA = 200
+SHUFFLES = 999  # random orders of the reference with which its order is compared
 
 
 @frozen(eq=False)
@@ -144,21 +61,28 @@ class DriftState:
     null
         "batches" or "rows".
     reference
-        Sum of the reference's profiles: it fixes bins, levels and medians.
+        The binning of the reference and its counts: they fix bins, levels and medians.
     batch_column
         The column that holds the batch key, or None.
     n_reference, batch_rows
         Reference batches (1 for a single frame), and their median number of rows.
+    strata
+        The strata that are told apart; those of no batch of the reference are counted together.
     pool
-        Counts of every batch in the bag (batches null), or their sum (rows null).
+        What the next batch is compared with.
     bets
         Evidence of the batches null, or None.
-    log_e
-        Evidence of the rows null: one number per question and bet; None for the batches null.
-    t, n_since
-        Batches seen, and batches since the evidence last started from zero.
-    rebasing
-        Batches still to collect for a new reference; 0 while testing.
+    log_e, ages
+        Evidence of the rows null: one number per question and bet, and over how many batches it has gathered; None for
+        the batches null.
+    grown
+        The reference of the rows null with a tolerance, or None.
+    t, n_since, n_thinned
+        Batches seen, batches since the evidence last started from zero, and since stored batches were last let go.
+    rebasing, collected
+        Batches still to collect for a new reference, and those collected; 0 and None while not re-basing.
+    drifted, quiet
+        Features that stand out in the open episode, and those that are not tested while re-basing.
     episodes
         Ids seen, and the open alarm.
     doubts
@@ -167,24 +91,60 @@ class DriftState:
 
     config: str
     null: Null
-    reference: Profile
+    reference: Reference
     batch_column: str | None
     n_reference: int
     batch_rows: float
-    pool: Readings
+    strata: tuple[str, ...]
+    pool: Pool
     bets: RankBets | None
     log_e: Floats | None
+    ages: NDArray[np.uint16] | None
+    grown: rows_vary.Grown | None
     t: int = 0
     n_since: int = 0
+    n_thinned: int = 0
     rebasing: int = 0
+    collected: Pool | None = None
+    drifted: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = ()
     episodes: Episodes = field(factory=Episodes)
     doubts: tuple[str, ...] = ()
 
 
-def _names(value: Sequence[str] | None) -> tuple[str, ...] | None:
+class DriftStatistic(ABC):
+    """A question of your own about batches: one number for each, which the detector ranks among all batches so far.
+
+    Any number that depends on the batch alone keeps the promise. Together your statistics have a tenth of the weight of
+    all other questions.
+
+    Examples
+    --------
+    >>> class Widest(DriftStatistic):
+    ...     name = "widest fare"
+    ...     def score(self, profile):
+    ...         return profile["fare"].high - profile["fare"].low
+    """
+
+    name: str
+
+    @abstractmethod
+    def score(self, profile: Profile) -> float:
+        """Return a finite number for one batch, from its counts; the same for the same profile."""
+
+
+def _names(value: Sequence[str] | str | None) -> tuple[str, ...] | None:
     if isinstance(value, str):
         raise ConfigurationError(f"features={value!r}: expected a list of column names")
     return None if value is None else tuple(value)
+
+
+def _strata(value: Sequence[str] | str | None) -> tuple[str, ...]:
+    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+
+
+def _statistics(value: Iterable[DriftStatistic]) -> tuple[DriftStatistic, ...]:
+    return tuple(value)
 
 
 @define(on_setattr=setters.frozen, eq=False)
@@ -203,12 +163,18 @@ class DriftDetector(formats.Stored):
     tolerance
         Cohen's h below which a changed share is in control (rows null only; 0.05 is 2.5 points at one half).
     features
-        Columns to watch; all but the batch column by default.
+        Columns to watch; all but the batch column and the strata by default. Predictions and labels are columns too.
+    strata
+        Column or columns whose values explain differences: the hour of the week, the country. What is expected of a
+        batch is then mixed from the strata as the batch is, so that neither a season nor another mix is drift. Where
+        batches vary this holds as far as batches differ by the means of their strata alone.
     interactions
         Whether to watch pairs of numeric features for changes of dependence. Profiles have them where their binning was
         fitted with `pairs=True`.
+    statistics
+        Questions of your own, with different names (batches null only).
     random_state
-        Seed of the draws that break ties between ranks and of row subsampling; replays are exact.
+        Seed of the draws that break ties between ranks and of subsampling; replays are exact.
     state
         Internal: what `to_json` stored.
 
@@ -222,8 +188,8 @@ class DriftDetector(formats.Stored):
     ...     batch = pd.DataFrame({"day": day, "fare": rng.normal(33, 5, 200)})
     ...     report = drift.update(batch)
     ...     if report.alarm:
-    ...         print(report.batch_id, report.features[0].name)
-    33 fare
+    ...         print(report.batch_id, report.features[0].name, report.began)
+    33 fare 30
     """
 
     false_alarm_every: float | None = field(default=None, kw_only=True)
@@ -232,10 +198,12 @@ class DriftDetector(formats.Stored):
     null: Null | None = field(default=None, kw_only=True)
     tolerance: float = field(default=0.0, kw_only=True)
     features: tuple[str, ...] | None = field(default=None, kw_only=True, converter=_names)
+    strata: tuple[str, ...] = field(default=(), kw_only=True, converter=_strata)
     interactions: bool = field(default=True, kw_only=True)
+    statistics: tuple[DriftStatistic, ...] = field(default=(), kw_only=True, converter=_statistics)
     random_state: int = field(default=0, kw_only=True)
     state: DriftState | None = field(default=None, kw_only=True, repr=False, on_setattr=setters.NO_OP)
-    _asked: tuple[Profile, Questions] | None = field(default=None, init=False, repr=False, on_setattr=setters.NO_OP)
+    _asked: tuple[Reference, Questions] | None = field(default=None, init=False, repr=False, on_setattr=setters.NO_OP)
     _scored: batches_vary.Scored | None = field(default=None, init=False, repr=False, on_setattr=setters.NO_OP)
 
     def __attrs_post_init__(self) -> None:
@@ -245,8 +213,13 @@ class DriftDetector(formats.Stored):
             raise ConfigurationError(f"tolerance={self.tolerance!r}: expected a Cohen's h, at least 0")
         if self.tolerance and self.null == "batches":
             raise ConfigurationError("tolerance belongs to null='rows': ordinary differences of batches are in control")
+        if self.tolerance and self.strata:
+            raise ConfigurationError("tolerance and strata do not go together: leave one of them out")
         if self.features is not None and len(set(self.features)) < max(len(self.features), 1):
             raise ConfigurationError(f"features={list(self.features)}: expected one or more different columns")
+        named = [s.name for s in self.statistics]
+        if len(set(named)) < len(named):
+            raise ConfigurationError(f"statistics have the names {named}: expected a different name for each")
         if not isinstance(self.random_state, int) or not 0 <= self.random_state < 1 << 64:
             raise ConfigurationError(f"random_state={self.random_state!r}: expected an integer from 0 to 2**64 - 1")
         if self.state is not None and self.state.config != self._config():
@@ -260,7 +233,47 @@ class DriftDetector(formats.Stored):
     def _config(self) -> str:
         dial = [self.false_alarm_every, self.alpha, self.horizon]
         rest = [self.null, self.tolerance, self.features, self.interactions, self.random_state]
-        return formats.config_hash({"drift": [*dial, *rest]})
+        return formats.config_hash({"drift": [*dial, *rest, self.strata, [s.name for s in self.statistics]]})
+
+    def to_json(self) -> str:
+        """Return the detector with its state as JSON; statistics are code and are stored by name.
+
+        Raises
+        ------
+        FormatError
+            When a part is of a class that mlopskit does not know.
+        """
+        return formats.to_json(evolve(self, statistics=[StatisticName(s.name) for s in self.statistics]))
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, statistics: Sequence[DriftStatistic] = ()) -> DriftDetector:
+        """Rebuild what `to_json` wrote; it goes on exactly where it stood. Statistics are handed in.
+
+        Raises
+        ------
+        FormatError
+            When the text is not what `to_json` wrote, or a newer release wrote it.
+        StateMismatch
+            When the configuration was edited: a dial may not be turned after seeing data.
+        ConfigurationError
+            When a statistic that the text names is not handed in.
+        """
+        return _with_statistics(formats.from_json(text, cls), statistics)
+
+    def to_bytes(self) -> bytes:
+        """Return what `to_json` holds as a compressed archive, several times smaller.
+
+        Raises
+        ------
+        FormatError
+            As for `to_json`.
+        """
+        return formats.to_bytes(evolve(self, statistics=[StatisticName(s.name) for s in self.statistics]))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, statistics: Sequence[DriftStatistic] = ()) -> DriftDetector:
+        """Rebuild what `to_bytes` wrote; errors are those of `from_json`."""
+        return _with_statistics(formats.from_bytes(data, cls), statistics)
 
     def fit(self, reference: Any, batch: Any = None) -> DriftDetector:
         """Learn what is normal; everything learnt before is forgotten.
@@ -285,40 +298,56 @@ class DriftDetector(formats.Stored):
         -----
         SmallReference
             When there are fewer than 10 batches.
+        BatchesNotExchangeable
+            When the batches of the reference follow one another: autocorrelation, a trend, a season.
         RowsNotExchangeable
             When the rows of a single frame of at least 1,000 rows hang together.
         """
         column = batch if isinstance(batch, str) else None
-        profiles = self._reference_profiles(reference, batch, column)
-        null = self._null_for(len(profiles))
-        if not all(p.n_rows for p in profiles):
+        names, parts = self._reference_parts(reference, batch, column)
+        null = self._null_for(len(parts))
+        if not all(p.n_rows for part in parts for p in part.values()) or not all(parts):
             raise DataError("a batch of the reference is empty: leave it out")
+        profiles = [total(part.values()) for part in parts]
         whole = total(profiles)
-        questions = Questions.of(whole, watched(whole.binning, self.features, column), interactions=self.interactions)
+        kept = Reference.of(whole)
+        questions = self._questions_of(kept, column)
         _refuse_clocks(profiles, self.features)
         if not questions.shares:
             raise DataError("there is no feature to watch: give a reference with at least one column")
-        pool = Readings.stack([questions.read(p) for p in profiles])
-        doubts = _few_batches(len(profiles)) if null == "batches" else ()
-        if null == "rows" and not isinstance(reference, (Profile, list, tuple)):
-            doubts = rows_vary.doubts(reference, whole, questions)
-        self._asked = (whole, questions)
-        self.state = DriftState(
+        strata = _known_strata(parts) if self.strata else ()
+        batches = [self._read(questions, part, strata) for part in parts]
+        pool = Pool.of(batches) if null == "batches" else Pool.of(batches).as_rows()
+        warned: list[tuple[type[Warning], str]] = []
+        if null == "batches":
+            warned += [(SmallReference, text) for text in _few_batches(len(parts))]
+            scored = batches_vary.Scored.of(questions, pool.batches)
+            scored = scored.beside(questions, pool.strata) if strata else scored
+            follow = batches_vary.follow(questions, scored, self._generator(4 << 32), SHUFFLES)
+            warned += [(BatchesNotExchangeable, text) for text in follow]
+        elif not isinstance(reference, (Profile, list, tuple)):
+            keys = _strata_keys(reference, self.strata) if strata else None
+            warned += [(RowsNotExchangeable, text) for text in rows_vary.doubts(reference, whole, questions, keys)]
+        self._asked = (kept, questions)
+        state = DriftState(
             config=self._config(),
             null=null,
-            reference=whole,
+            reference=kept,
             batch_column=column,
-            n_reference=len(profiles),
+            n_reference=len(parts),
             batch_rows=float(np.median([p.n_rows for p in profiles])),
-            pool=pool if null == "batches" else pool.total(),
+            strata=strata,
+            pool=pool,
             bets=None,
             log_e=None,
-            episodes=Episodes(seen=_unique(p.batch_id for p in profiles if p.batch_id is not None)),
-            doubts=doubts,
+            ages=None,
+            grown=rows_vary.Grown.of(pool.batches) if self.tolerance else None,
+            episodes=Episodes(seen=_unique(name for name in names if name is not None)),
+            doubts=tuple(text for _, text in warned),
         )
-        self.state = self._restarted(self.state)
-        for doubt in doubts:
-            warnings.warn(doubt, RowsNotExchangeable if null == "rows" else SmallReference, stacklevel=2)
+        self.state = self._restarted(state)
+        for kind, text in warned:
+            warnings.warn(text, kind, stacklevel=2)
         return self
 
     def update(self, batch: Any, batch_id: str | None = None) -> DriftReport:
@@ -342,20 +371,33 @@ class DriftDetector(formats.Stored):
         """
         state = self._fitted()
         name = state.episodes.next_id(self._batch_id(batch, batch_id))
-        profile, notes = self._profile(batch, name)
-        now = self._questions.read(profile)
-        if state.rebasing:
-            return self._collect(profile, now, name, notes)
-        limit = math.log(self._dial.limit)
-        state, verdict, pool = self._step(state, now, limit)
-        features = _features(self._questions, verdict, pool)
-        reason = ", ".join(sorted(verdict.over)) or f"several features together, {features[0].name} above all"
-        episodes, alarm = state.episodes.step(name, over_limit=verdict.log_value >= limit, reason=reason)
-        self.state = evolve(state, episodes=episodes, t=state.t + 1, n_since=state.n_since + 1)
-        evidence = Evidence(verdict.log_value, limit, self.state.n_since, self.promise)
-        return DriftReport(
-            name, alarm, episodes.since, evidence, features, profile.n_rows, state.null, (*state.doubts, *notes)
-        )
+        return self._take(*self._profile(batch), name)
+
+    def _take(self, now: Batch, notes: tuple[str, ...], name: str) -> DriftReport:
+        """Take in a batch that was read before."""
+        state, limit = self._fitted(), math.log(self._dial.limit)
+        questions = self._questions.without(state.quiet)
+        value, over, reason = -math.inf, False, ""
+        features: tuple[FeatureDrift, ...] = ()
+        if questions.is_asking and (now.is_usual or not state.rebasing):
+            state, verdict, described = self._step(state, questions, now)
+            over, value = verdict.log_value >= limit, verdict.log_value
+            features = _features(questions, verdict, described, limit, (*state.episodes.seen, name))
+            state = evolve(state, n_since=state.n_since + 1)
+            reason = ", ".join(verdict.over(limit)) or f"several features together, {features[0].name} above all"
+            if over or state.episodes.active:
+                found = verdict.over(limit / 2) or (features[0].name,)
+                state = evolve(state, drifted=tuple(sorted({*state.drifted, *found})))
+        episodes, alarm = state.episodes.step(name, over_limit=over, reason=reason)
+        if self.tolerance and state.grown is not None and not over and not state.rebasing:
+            state = evolve(state, grown=state.grown.join(questions, now.readings))
+        tested = state.n_since
+        state = evolve(state, episodes=episodes, t=state.t + 1)
+        state, said = self._collected(state, now) if state.rebasing else self._thinned(state)
+        self.state = state
+        evidence = Evidence(value, limit, tested, self.promise)
+        all_notes = (*state.doubts, *notes, *said)
+        return DriftReport(name, alarm, episodes.since, evidence, features, now.n_rows, state.null, all_notes)
 
     @property
     def promise(self) -> str:
@@ -372,50 +414,158 @@ class DriftDetector(formats.Stored):
         """
         state = self._fitted()
         if state.episodes.active:
-            self.state = self._restarted(evolve(state, episodes=state.episodes.close("acknowledged", reason)))
+            closed = evolve(state, episodes=state.episodes.close("acknowledged", reason), drifted=())
+            self.state = self._restarted(closed)
         return self
 
     def rebase(self, reason: str = "", *, n_batches: int | None = None) -> DriftDetector:
         """Close the open episode and let the next batches become the reference; bins and levels stay.
+
+        Until they are complete, the features that stand out in the episode are not tested, and all others are still
+        compared with the old reference. Without an open episode nothing is tested: everything is taken to be new.
 
         Parameters
         ----------
         reason
             Why, for the history.
         n_batches
-            Batches to collect, at least 2 (1 in the rows null); as many as the reference had by default. Until then
-            nothing is tested, and every report says so. Whatever comes becomes the reference: keep batches that failed
-            validation away from `update` while `state.rebasing` is above 0.
+            Batches to collect, at least 2 (1 in the rows null); as many as the reference had by default. Every report
+            says how many are left. Whatever comes becomes the reference: keep batches that failed validation away from
+            `update` while `state.rebasing` is above 0.
         """
         state = self._fitted()
         wanted = state.n_reference if n_batches is None else n_batches
         if wanted < (2 if state.null == "batches" else 1):
             raise ConfigurationError(f"n_batches={wanted}: expected at least 2 batches (1 where rows vary)")
-        pool = state.pool.none()
-        closed = evolve(state, episodes=state.episodes.close("rebased", reason), pool=pool, rebasing=wanted)
+        questions = self._questions
+        every = {*questions.names, *questions.own, *questions.pair_names}
+        quiet = {*state.drifted, *state.quiet} if state.episodes.active else every
+        if quiet & set(questions.pair_names):
+            quiet |= set(questions.pair_names)
+        closed = evolve(
+            state,
+            episodes=state.episodes.close("rebased", reason),
+            rebasing=wanted,
+            collected=state.pool.none(),
+            drifted=(),
+            quiet=tuple(sorted(quiet)),
+        )
         self.state = self._restarted(closed)
         return self
+
+    def resolution(self, n_rows: int | None = None) -> Resolution:
+        """Simulate the smallest change that would be found within 1, 5 and 20 batches from now on.
+
+        Parameters
+        ----------
+        n_rows
+            Rows of a batch; as many as the batches of the reference by default, 1,000 where that was a single frame.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ConfigurationError
+            When `n_rows` is below 1.
+
+        Warns
+        -----
+        SmallReference
+            When even large changes of some features would not be found within 20 batches.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd, mlopskit as mk
+        >>> rng = np.random.default_rng(0)
+        >>> drift = mk.DriftDetector().fit([pd.DataFrame({"fare": rng.normal(30, 5, 200)}) for _ in range(30)])
+        >>> found = drift.resolution().to_frame()
+        >>> found[["feature", "change"]].iloc[0].tolist()
+        ['fare', 'mean']
+        """
+        state = self._fitted()
+        n = (int(state.batch_rows) if state.n_reference > 1 else 1_000) if n_rows is None else n_rows
+        if n < 1:
+            raise ConfigurationError(f"n_rows={n_rows}: expected at least one row in a batch")
+        limit, rng = self._dial.limit, self._generator((5 << 32) + state.t)
+        if state.null == "batches":
+            bag = self._bag.beside(self._questions, state.pool.strata) if state.strata else self._bag
+            found = resolution_of_batches(self._questions, bag, n, limit, rng)
+        else:
+            pool = state.pool.batches.total()
+            found = resolution_of_rows(self._questions, pool, state.grown, self.tolerance, n, limit, rng)
+        blind = [f"{feature} ({change})" for feature, change, *sizes in found.changes if not math.isfinite(sizes[-1])]
+        if blind:
+            text = f"the reference is too small to find a change of {', '.join(blind)} within 20 batches: give more"
+            warnings.warn(text, SmallReference, stacklevel=2)
+        return found
+
+    def calibrate(self, batches: Sequence[Any], *, n_orders: int = 20) -> DriftCalibration:
+        """Replay batches that are known to be in control, as they came and in random orders; the state stays as it is.
+
+        In random orders batches are exchangeable with one another, so that alarms there mean that they differ from the
+        reference as a whole; alarms only in the order in which they came mean that batches follow one another.
+
+        Parameters
+        ----------
+        batches
+            Frames or profiles that were not part of the reference, in the order in which they came.
+        n_orders
+            Random orders to try.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        DataError
+            When there is no batch, or one cannot be read.
+        """
+        self._fitted()
+        if not len(batches) or n_orders < 1:
+            raise DataError("calibrate needs at least one batch and one order")
+        read = [self._profile(batch) for batch in batches]
+        rng = self._generator((6 << 32) + len(batches))
+        orders = [np.arange(len(read)), *(rng.permutation(len(read)) for _ in range(n_orders))]
+        alarms = [self._replayed([read[i] for i in order], order.tolist()) for order in orders]
+        bound = min(len(read) / self._dial.limit, 1.0)
+        return DriftCalibration(len(read), alarms[0], tuple(a is not None for a in alarms[1:]), bound)
+
+    def _replayed(self, batches: Sequence[tuple[Batch, tuple[str, ...]]], numbers: Sequence[int]) -> int | None:
+        """Return the number of the batch that raises the first alarm from here on, or None; nothing is changed."""
+        copy = evolve(self, state=self._restarted(evolve(self._fitted(), episodes=Episodes())))
+        for (now, notes), number in zip(batches, numbers, strict=True):
+            if copy._take(now, notes, f"{number}").alarm:
+                return number
+        return None
 
     def _fitted(self) -> DriftState:
         if self.state is None:
             raise NotFittedError.of(self)
         return self.state
 
+    def _questions_of(self, reference: Reference, column: str | None) -> Questions:
+        chosen = watched(reference.binning, self.features, column)
+        own = [s.name for s in self.statistics]
+        return Questions.of(reference, chosen, interactions=self.interactions, own=own)
+
     @property
     def _questions(self) -> Questions:
-        state = self._fitted()
+        return self._questions_for(self._fitted())
+
+    def _questions_for(self, state: DriftState) -> Questions:
         if self._asked is None or self._asked[0] is not state.reference:
-            chosen = watched(state.reference.binning, self.features, state.batch_column)
-            self._asked = (state.reference, Questions.of(state.reference, chosen, interactions=self.interactions))
+            self._asked = (state.reference, self._questions_of(state.reference, state.batch_column))
         return self._asked[1]
 
     @property
     def _bag(self) -> batches_vary.Scored:
         """The stored batches with their scores, which are kept from one update to the next."""
-        state = self._fitted()
-        if self._scored is None or self._scored.readings is not state.pool:
-            self._scored = batches_vary.Scored.of(self._questions, state.pool)
+        pool = self._fitted().pool.batches
+        if self._scored is None or self._scored.readings is not pool:
+            self._scored = batches_vary.Scored.of(self._questions, pool)
         return self._scored
+
+    def _generator(self, stream: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(key=[self.random_state, stream]))
 
     def _null_for(self, n_batches: int) -> Null:
         null: Null = self.null or ("batches" if n_batches > 1 else "rows")
@@ -425,42 +575,80 @@ class DriftDetector(formats.Stored):
             )
         if self.tolerance and null == "batches":
             raise ConfigurationError("tolerance belongs to null='rows': set null='rows', or leave the tolerance at 0")
+        if self.statistics and null == "rows":
+            raise ConfigurationError("statistics of your own rank batches: give a reference in batches")
         return null
 
-    def _reference_profiles(self, reference: Any, batch: Any, column: str | None) -> list[Profile]:
+    def _reference_parts(
+        self, reference: Any, batch: Any, column: str | None
+    ) -> tuple[list[str | None], list[dict[str, Profile]]]:
+        """Return the ids of the reference's batches, and their profiles by stratum."""
         whole = reference
-        if isinstance(reference, Profile):
-            return [reference]
-        if isinstance(reference, (list, tuple)):
+        given = [reference] if isinstance(reference, Profile) else reference
+        if isinstance(given, (list, tuple)):
             if column is None and batch is not None:
                 raise ConfigurationError("batch: keys of rows belong to one frame; for a list name the key's column")
-            if not reference:
+            if not given:
                 raise DataError("the reference is an empty list: give at least two batches")
-            if all(isinstance(part, Profile) for part in reference):
-                return list(reference)
-            whole = frames.concat(reference)
-            parts = [(_key(part, column) or f"reference {i}", part) for i, part in enumerate(reference, 1)]
+            if all(isinstance(part, Profile) for part in given):
+                self._refuse_profiles()
+                return [p.batch_id for p in given], [{"": p} for p in given]
+            whole = frames.concat(given)
+            parts = [(_key(part, column) or f"reference {i}", part) for i, part in enumerate(given, 1)]
         elif batch is not None:
             keys = frames.values_of(reference, column) if column is not None else batch
             if len(keys) != frames.n_rows(reference):
                 raise DataError(f"batch has {len(keys)} keys for {frames.n_rows(reference)} rows: give one key a row")
             parts = [(key, frames.take(reference, rows)) for key, rows in frames.groups(keys)]
-        wanted = [name for name in frames.names(whole) if name != column] if self.features is None else self.features
+        aside = {column, *self.strata}
+        wanted = [n for n in frames.names(whole) if n not in aside] if self.features is None else self.features
         binning = Binning.fit(whole, wanted, pairs=self.interactions)
         if whole is reference and batch is None:
-            return [binning.profile(whole)]
+            return [None], [self._profiles(binning, whole)]
         if self._null_for(len(parts)) == "batches":
             most = int(2 * np.median([frames.n_rows(part) for _, part in parts]))
             parts = [(key, self._drawn(part, most, (2 << 32) + i)) for i, (key, part) in enumerate(parts)]
-        return [binning.profile(part, batch_id=key) for key, part in parts]
+        return [key for key, _ in parts], [self._profiles(binning, part) for _, part in parts]
+
+    def _refuse_profiles(self) -> None:
+        if self.strata:
+            raise DataError(f"strata={list(self.strata)}: a profile does not know them; give frames")
+
+    def _profiles(self, binning: Binning, frame: frames.Frame) -> dict[str, Profile]:
+        """Profile a frame by stratum; without strata there is one, of all rows."""
+        if not self.strata:
+            return {"": binning.profile(frame)}
+        keys = _strata_keys(frame, self.strata)
+        return {key: binning.profile(frames.take(frame, rows)) for key, rows in frames.groups(keys)}
+
+    def _read(self, questions: Questions, parts: Mapping[str, Profile], strata: tuple[str, ...]) -> Batch:
+        """Return the counts behind every question."""
+        whole = total(parts.values())
+        own = []
+        for statistic in self.statistics:
+            value = float(statistic.score(whole))
+            if not math.isfinite(value):
+                raise DataError(
+                    f"the statistic {statistic.name!r} is {value}; expected a finite number for every batch"
+                )
+            own.append(value)
+        readings = questions.read(whole, own)
+        if not strata:
+            return Batch(readings, readings.none(), whole.n_rows)
+        lines = dict.fromkeys((*strata, ""), readings.nothing())
+        for key, profile in parts.items():
+            line = key if key in lines else ""
+            lines[line] += questions.read(profile, own)
+        table = Readings.stack(lines.values())
+        mix = questions.batch_sizes(table)[None]
+        return Batch(evolve(readings, mix=mix), table, whole.n_rows)
 
     def _drawn(self, frame: Any, most: int, stream: int) -> Any:
         """Return the frame, or `most` of its rows drawn at random."""
         n = frames.n_rows(frame)
         if n <= most:
             return frame
-        rng = np.random.Generator(np.random.Philox(key=[self.random_state, stream]))
-        return frames.take(frame, np.sort(rng.choice(n, size=most, replace=False)))
+        return frames.take(frame, np.sort(self._generator(stream).choice(n, size=most, replace=False)))
 
     def _batch_id(self, batch: Any, batch_id: object) -> str | None:
         if isinstance(batch, Profile):
@@ -474,7 +662,7 @@ class DriftDetector(formats.Stored):
                 raise DataError(f"the batch has no column {column!r} to name it: send the column, or give batch_id=")
         return found if batch_id is None else frames.key(batch_id)
 
-    def _profile(self, batch: Any, name: str) -> tuple[Profile, tuple[str, ...]]:
+    def _profile(self, batch: Any) -> tuple[Batch, tuple[str, ...]]:
         """Profile a batch; where batches vary, one of over twice the usual size is subsampled, seeded by its number."""
         state = self._fitted()
         binning, most = state.reference.binning, int(2 * state.batch_rows)
@@ -482,75 +670,136 @@ class DriftDetector(formats.Stored):
         compared = state.null == "batches" and not state.rebasing
         least = state.batch_rows / 2 if state.null == "batches" else 0.0
         if isinstance(batch, Profile):
+            self._refuse_profiles()
             if batch.binning.identity != binning.identity:
                 raise DataError("this profile has another binning: profile the batch with the detector's own")
-            profile = batch
+            parts = {"": batch}
         else:
             n = frames.n_rows(batch)
             if compared and n > most:
                 batch = self._drawn(batch, most, (1 << 32) + state.t)
                 notes = (f"{n} rows are over twice the usual {state.batch_rows:g}: {most} drawn at random were used",)
-            profile = binning.profile(batch, batch_id=name)
-        if not profile.n_rows:
+            parts = self._profiles(binning, batch)
+        if not sum(p.n_rows for p in parts.values()):
             raise DataError("the batch is empty: there is nothing to test; a validator counts that as a failure")
-        if profile.n_rows < least or (compared and profile.n_rows > most):
+        now = self._read(self._questions, parts, state.strata)
+        if now.n_rows < least or (compared and now.n_rows > most):
             note = (
-                f"{profile.n_rows} rows against a usual {state.batch_rows:g}: the promise weakens where batch sizes "
+                f"{now.n_rows} rows against a usual {state.batch_rows:g}: the promise weakens where batch sizes "
                 "change; send batches of like size"
             )
             warnings.warn(note, BatchSizeWarning, stacklevel=3)
             notes = (*notes, note)
-        if compared and len(state.pool) >= MANY_BATCHES:
-            note = f"{len(state.pool)} batches are stored, so updates are slow: call rebase()"
-            warnings.warn(note, LargeState, stacklevel=3)
-            notes = (*notes, note)
-        return profile, notes
+        if state.strata and now.readings.mix[0, -1]:
+            share = now.readings.mix[0, -1] / now.n_rows
+            notes = (*notes, f"{share:.1%} of the rows are of strata that the reference hardly has")
+        usual = least <= now.n_rows <= (most if state.null == "batches" else math.inf)
+        return evolve(now, is_usual=usual), notes
 
-    def _collect(self, profile: Profile, now: Readings, name: str, notes: tuple[str, ...]) -> DriftReport:
+    def _collected(self, state: DriftState, now: Batch) -> tuple[DriftState, tuple[str, ...]]:
         """Take a batch into the new reference while re-basing; the last one fixes the usual size."""
-        state = self._fitted()
-        episodes, _ = state.episodes.step(name, over_limit=False)
-        left, pool = state.rebasing - 1, Readings.stack([state.pool, now])
-        state = evolve(state, pool=pool, episodes=episodes, rebasing=left, t=state.t + 1)
-        if not left and state.null == "batches":
-            usual = float(np.median(self._questions.batch_sizes(pool)))
-            state = evolve(state, batch_rows=usual, doubts=_few_batches(len(pool)))
-        elif not left:
-            state = evolve(state, pool=pool.total())
-        self.state = state
-        note = f"re-basing: {left} more batches until the new reference is complete; nothing was tested"
-        evidence = Evidence(-math.inf, math.log(self._dial.limit), 0, self.promise)
-        return DriftReport(name, False, None, evidence, (), profile.n_rows, state.null, (*notes, note))
+        assert state.collected is not None
+        left, collected = state.rebasing - 1, state.collected.add(now)
+        questions = self._questions.without(state.quiet)
+        silent = "nothing" if not questions.is_asking else f"{', '.join(state.quiet)} excepted, the rest"
+        note = f"re-basing: {left} more batches until the new reference is complete; {silent} was tested"
+        state = evolve(state, rebasing=left, collected=collected)
+        if left:
+            return state, (note,)
+        state = evolve(state, quiet=(), collected=None, n_thinned=0)
+        if state.null == "batches":
+            usual = float(np.median(questions.batch_sizes(collected.batches)))
+            state = evolve(state, pool=collected, batch_rows=usual, doubts=_few_batches(len(collected.batches)))
+        else:
+            pool = collected.as_rows()
+            state = evolve(state, pool=pool, grown=rows_vary.Grown.of(pool.batches) if self.tolerance else None)
+        return self._restarted(state), (note,)
+
+    def _thinned(self, state: DriftState) -> tuple[DriftState, tuple[str, ...]]:
+        """Keep half of the stored batches where there are many, drawn at random: ranks among those keep the promise.
+
+        Which batches are kept is independent of what they hold. Given the values that are kept and those let go, the
+        newest of the next batches is therefore still a uniform pick from the bag, and ranks stay independent.
+        """
+        n = len(state.pool.batches)
+        if state.null == "rows" or n < MANY_BATCHES:
+            return evolve(state, n_thinned=state.n_thinned + 1), ()
+        kept = np.sort(self._generator((3 << 32) + state.t).choice(n, size=n // 2, replace=False))
+        note = f"{n} batches were stored: {n // 2} of them, drawn at random, are kept"
+        return evolve(state, pool=evolve(state.pool, batches=state.pool.batches[kept]), n_thinned=0), (note,)
 
     def _restarted(self, state: DriftState) -> DriftState:
         """Return the state with its evidence at zero."""
+        questions = self._questions_for(state)
         if state.null == "batches":
-            return evolve(state, bets=batches_vary.start(self._questions), n_since=0)
-        return evolve(state, log_e=rows_vary.start(self._questions, self.tolerance), n_since=0)
+            return evolve(state, bets=batches_vary.start(questions), n_since=0)
+        log_e = rows_vary.start(questions, self.tolerance)
+        return evolve(state, log_e=log_e, ages=np.zeros(log_e.shape, dtype=np.uint16), n_since=0)
 
-    def _step(self, state: DriftState, now: Readings, log_limit: float) -> tuple[DriftState, Verdict, Readings]:
+    def _step(self, state: DriftState, questions: Questions, now: Batch) -> tuple[DriftState, Verdict, Readings]:
         """Return the next state, the verdict, and the batches by which a change is described."""
-        questions = self._questions
         if state.null == "batches":
             assert state.bets is not None
-            bag = self._bag.add(questions, now)
-            u = np.random.Generator(np.random.Philox(key=[self.random_state, state.t])).random(
-                len(state.bets.two_sided)
-            )
-            bets, verdict = batches_vary.step(
-                questions, state.bets, bag, u=u, recent=state.n_since + 1, log_limit=log_limit
-            )
+            bag = self._bag.add(self._questions, now.readings)
+            pool = Pool(bag.readings, state.pool.strata_with(now))
+            scored = bag.beside(questions, pool.strata) if state.strata else bag
+            recent = min(state.n_since, state.n_thinned) + 1
+            u = self._generator(state.t).random(len(state.bets.two_sided))
+            bets, verdict = batches_vary.step(questions, state.bets, scored, u=u, recent=recent)
             self._scored = bag
-            return evolve(state, pool=bag.readings, bets=bets), verdict, bag.readings
+            return evolve(state, pool=pool, bets=bets), verdict, bag.readings
         assert state.log_e is not None
-        pool = Readings.stack([state.pool, now])
-        if self.tolerance:
-            log_e, verdict = rows_vary.band(
-                questions, state.log_e, state.pool, now, tolerance=self.tolerance, log_limit=log_limit
-            )
-            return evolve(state, log_e=log_e), verdict, pool
-        log_e, verdict = rows_vary.tilt(questions, state.log_e, pool.total(), now, log_limit=log_limit)
-        return evolve(state, pool=pool.total(), log_e=log_e), verdict, pool
+        assert state.ages is not None
+        lines = now.strata if state.strata else now.readings
+        pool = Pool(state.pool.batches + lines, state.pool.strata)
+        described = Readings.stack([state.pool.batches.total(), lines.total()])
+        if state.grown is not None:
+            log_e, verdict = rows_vary.band(questions, state.log_e, state.grown, now.readings, tolerance=self.tolerance)
+            return evolve(state, log_e=log_e), verdict, described
+        log_e, ages, verdict = rows_vary.tilt(questions, state.log_e, state.ages, pool.batches, lines)
+        return evolve(state, pool=pool, log_e=log_e, ages=ages), verdict, described
+
+
+@frozen
+class StatisticName(DriftStatistic):
+    """The name of a statistic in a stored detector, in whose place the statistic itself is handed in."""
+
+    name: str
+
+    def score(self, profile: Profile) -> float:  # noqa: ARG002 - the hook's argument
+        """Refuse: it is a name.
+
+        Raises
+        ------
+        ConfigurationError
+            Always.
+        """
+        raise ConfigurationError(f"hand in the statistic {self.name!r}: from_json(text, statistics=[...])")
+
+
+def _with_statistics(detector: DriftDetector, statistics: Sequence[DriftStatistic]) -> DriftDetector:
+    given = {s.name: s for s in statistics}
+    missing = sorted({s.name for s in detector.statistics} - given.keys())
+    if missing:
+        raise ConfigurationError(f"this detector has the statistics {missing}: hand them in, statistics=[...]")
+    return evolve(detector, statistics=[given[s.name] for s in detector.statistics])
+
+
+def _strata_keys(frame: frames.Frame, names: Sequence[str]) -> list[str]:
+    """Return the stratum of each row as text."""
+    parts = []
+    for name in names:
+        codes, found = frames.factorized(frames.values_of(frame, name))
+        parts.append(np.array([*found, "missing"], dtype=object)[codes])
+    return [" | ".join(row) for row in zip(*parts, strict=True)]
+
+
+def _known_strata(parts: Sequence[Mapping[str, Profile]]) -> tuple[str, ...]:
+    """Return the strata that are told apart: the most frequent of those with enough rows."""
+    rows = Counter[str]()
+    for part in parts:
+        rows.update({key: profile.n_rows for key, profile in part.items()})
+    return tuple(sorted(key for key, n in rows.most_common(MOST_STRATA) if n >= STRATUM))
 
 
 def _key(frame: Any, column: str | None) -> str | None:
@@ -593,11 +842,16 @@ def _few_batches(n: int) -> tuple[str, ...]:
     return (f"the reference has {n} batches: with fewer than {FEW_BATCHES} a change is found late; give more batches",)
 
 
-def _features(questions: Questions, verdict: Verdict, pool: Readings) -> tuple[FeatureDrift, ...]:
+def _features(
+    questions: Questions, verdict: Verdict, pool: Readings, log_limit: float, ids: Sequence[str]
+) -> tuple[FeatureDrift, ...]:
     changes = questions.largest_changes(pool, {name: age for name, (_, age) in verdict.strength.items()})
-    found = []
+    found, over = [], verdict.over(log_limit)
     for name, (strength, age) in verdict.strength.items():
-        effect, message = changes[name]
-        when = "" if age == 1 else f" in the last {age} batches"
-        found.append(FeatureDrift(name, effect, message + when, age, strength, name in verdict.over))
+        if name in changes:
+            effect, message = changes[name]
+            when = "" if age == 1 else f" in the last {age} batches"
+            start = verdict.starts.get(name)
+            began = None if start is None else ids[-start]
+            found.append(FeatureDrift(name, effect, message + when, age, strength, name in over, began))
     return tuple(sorted(found, key=lambda f: (not f.over_limit, -f.strength, f.name)))

@@ -10,10 +10,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from mlopskit import frames
@@ -30,6 +31,7 @@ FEW = 5  # and so are levels seen fewer times than this
 NEGLIGIBLE = 0.005  # Cohen's h by which their share may rise for the way they were chosen
 CUMULATIVE = np.array([0, 1, 4, 9, 14, 17, 18])  # the sets at .05 .10 .25 .50 .75 .90 .95 of the nineteen
 CENTRAL = np.arange(9)  # the sets between the j-th edge from below and the j-th from above
+STRATUM = 50  # rows from which a stratum speaks for itself
 N_SETS = N_BINS - 1 + len(CENTRAL)
 
 
@@ -45,6 +47,10 @@ class Readings:
         Shape (N, S): rows in a level (or missing), and the rows asked: valid rows for levels, all rows for missing.
     same, both
         Shape (N, P): concordant rows and rows with both values, for each of P pairs of numeric features.
+    mix
+        Shape (N, M): rows in each of M strata; M is 0 without strata.
+    own
+        Shape (N, U): the values of U statistics of the user's.
     """
 
     bins: Ints
@@ -52,14 +58,26 @@ class Readings:
     rows: Ints
     same: Ints
     both: Ints
+    mix: Ints
+    own: Floats
 
     def __len__(self) -> int:
         return len(self.hits)
+
+    def __getitem__(self, batches: NDArray[np.intp]) -> Readings:
+        return Readings(*(a[batches] for a in self.arrays))
 
     @classmethod
     def stack(cls, parts: Iterable[Readings]) -> Readings:
         """Put batches one after the other."""
         return cls(*(np.concatenate(arrays) for arrays in zip(*(p.arrays for p in parts), strict=True)))
+
+    def __add__(self, other: Readings) -> Readings:
+        return Readings(*(a + b for a, b in zip(self.arrays, other.arrays, strict=True)))
+
+    def nothing(self) -> Readings:
+        """Return as many batches without rows."""
+        return Readings(*(0 * a for a in self.arrays))
 
     def total(self) -> Readings:
         """Return the sum over batches, as one batch."""
@@ -77,9 +95,77 @@ class Readings:
         return Readings(*before), Readings(*since)
 
     @property
-    def arrays(self) -> tuple[Ints, ...]:
+    def arrays(self) -> tuple[NDArray[Any], ...]:
         """The counts, in the order of the fields."""
-        return self.bins, self.hits, self.rows, self.same, self.both
+        return self.bins, self.hits, self.rows, self.same, self.both, self.mix, self.own
+
+
+@frozen(eq=False)
+class Batch:
+    """One batch as it is read: its counts (N = 1), those of each stratum (none without strata), and its rows.
+
+    `is_usual` says whether it is about as large as the batches of the reference.
+    """
+
+    readings: Readings
+    strata: Readings
+    n_rows: int
+    is_usual: bool = True
+
+
+@frozen(eq=False)
+class Pool:
+    """What batches are compared with: the counts of batches, and the sum of each stratum over all that ever joined.
+
+    Where rows vary, `batches` holds sums instead: one line, or one for each stratum.
+    """
+
+    batches: Readings
+    strata: Readings
+
+    @classmethod
+    def of(cls, batches: Sequence[Batch]) -> Pool:
+        """Return the pool of these batches."""
+        strata = batches[0].strata
+        for batch in batches[1:]:
+            strata = strata + batch.strata
+        return cls(Readings.stack(b.readings for b in batches), strata)
+
+    def none(self) -> Pool:
+        """Return a pool without batches, with the same questions."""
+        mix = np.zeros((0, len(self.strata)), dtype=np.int64)
+        return Pool(evolve(self.batches.none(), mix=mix), self.strata.nothing())
+
+    def add(self, batch: Batch) -> Pool:
+        """Return the pool with one batch more."""
+        return Pool(Readings.stack([self.batches, batch.readings]), self.strata_with(batch))
+
+    def strata_with(self, batch: Batch) -> Readings:
+        """Return the sums of strata with those of one batch more."""
+        return self.strata + batch.strata
+
+    def as_rows(self) -> Pool:
+        """Return the sum of all batches in place of them: by stratum, where there are strata."""
+        return Pool(self.strata if len(self.strata) else self.batches.total(), self.strata)
+
+
+@frozen(eq=False)
+class Reference:
+    """What is kept of the reference's profile: the binning, and how many rows each of its bins holds."""
+
+    binning: Binning
+    counts: NDArray[Any]
+
+    @classmethod
+    def of(cls, profile: Profile) -> Reference:
+        """Keep the counts of all columns in a row, as small integers as hold them."""
+        counts = np.concatenate([np.zeros(1, np.int64), *(c.counts for c in profile.columns)])[1:]
+        return cls(profile.binning, counts.astype(np.min_scalar_type(int(counts.max(initial=0)))))
+
+    def columns(self) -> list[Ints]:
+        """Return the counts of each column."""
+        ends = np.cumsum([len(bins) for bins in self.binning.columns])
+        return [part.astype(np.int64) for part in np.split(self.counts, ends[:-1])]
 
 
 @frozen(eq=False)
@@ -150,6 +236,10 @@ class Questions:
         Positions (into `numeric`) of the pairs whose concordance is watched.
     pair_columns, offsets
         Where the profile holds each pair, and where each column's counts begin when all are put in a row.
+    own
+        Names of the user's statistics.
+    quiet
+        Features that are not asked about for now.
     """
 
     numeric: tuple[NumericFeature, ...]
@@ -157,19 +247,24 @@ class Questions:
     pairs: tuple[tuple[int, int], ...]
     pair_columns: tuple[tuple[int, int], ...] = field(repr=False)
     offsets: tuple[int, ...] = field(repr=False)
+    own: tuple[str, ...] = ()
+    quiet: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, reference: Profile, features: Sequence[str], *, interactions: bool) -> Questions:
-        """Choose the questions from the reference's profile."""
+    def of(
+        cls, reference: Reference, features: Sequence[str], *, interactions: bool, own: Sequence[str] = ()
+    ) -> Questions:
+        """Choose the questions from the reference."""
+        counts = reference.columns()
         numeric: list[NumericFeature] = []
         shares: list[ShareQuestion] = []
         for position, bins in enumerate(reference.binning.columns):
             if bins.name not in features:
                 continue
             if isinstance(bins, NumericBins):
-                numeric.append(NumericFeature.of(position, bins, reference.columns[position].counts))
+                numeric.append(NumericFeature.of(position, bins, counts[position]))
             else:
-                shares += _levels(position, bins, reference.columns[position].counts)
+                shares += _levels(position, bins, counts[position])
             shares.append(ShareQuestion(bins.name, "missing", "missing", position))
         in_profile = {c.name: i for i, c in enumerate(reference.binning.paired)}
         known = [(i, in_profile[f.name]) for i, f in enumerate(numeric) if f.name in in_profile] if interactions else []
@@ -179,11 +274,12 @@ class Questions:
             tuple(shares),
             tuple((a[0], b[0]) for a, b in both),
             tuple((a[1], b[1]) for a, b in both),
-            tuple(np.cumsum([0, *(len(c.counts) for c in reference.columns)]).tolist()),
+            tuple(np.cumsum([0, *map(len, counts)]).tolist()),
+            tuple(own),
         )
 
-    def read(self, profile: Profile) -> Readings:
-        """Return the counts of one batch, N = 1."""
+    def read(self, profile: Profile, own: Sequence[float] = ()) -> Readings:
+        """Return the counts of one batch, N = 1, without its mix."""
         counts = np.concatenate([np.zeros(1, np.int64), *(c.counts for c in profile.columns)])
         below = np.cumsum(counts)
         bins = below[self._ends[:, 1:]] - below[self._ends[:, :-1]]
@@ -201,6 +297,8 @@ class Questions:
             np.where(asked, profile.n_rows, profile.n_rows - missing)[None],
             profile.concordant[left, right][None, :],
             profile.paired[left, right][None, :],
+            np.zeros((1, 0), dtype=np.int64),
+            np.array([own], dtype=np.float64).reshape(1, -1),
         )
 
     @cached_property
@@ -238,10 +336,31 @@ class Questions:
 
     @cached_property
     def living(self) -> NDArray[np.bool_]:
-        """Which single questions can change at all: a constant feature has no location, two bins have no scale."""
+        """Which single questions are asked: a constant feature has no location, two bins have no scale."""
         location = [bool(f.location.any()) for f in self.numeric]
         scale = [bool(f.scale.any()) for f in self.numeric]
-        return np.array(location + scale + [True] * len(self.shares), dtype=bool)
+        able = np.array(location + scale + [True] * len(self.shares), dtype=bool)
+        return able & self.heard(self.names)
+
+    @cached_property
+    def living_pairs(self) -> NDArray[np.bool_]:
+        """Which pairs are asked about."""
+        ends = [self.heard([self.numeric[pair[i]].name for pair in self.pairs]) for i in (0, 1)]
+        return self.heard(self.pair_names) & ends[0] & ends[1]
+
+    def heard(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which of these names are asked about."""
+        return np.array([name not in self.quiet for name in names], dtype=bool)
+
+    def without(self, names: Iterable[str]) -> Questions:
+        """Return the questions about everything else."""
+        quiet = frozenset(names)
+        return self if quiet == self.quiet else evolve(self, quiet=quiet)
+
+    @cached_property
+    def is_asking(self) -> bool:
+        """Whether anything is left to ask."""
+        return bool(self.living.any() or self.living_pairs.any() or self.heard(self.own).any())
 
     def class_weights(self, location: float, scale: float, levels: float, missing: float) -> Floats:
         """Split each class's weight evenly: over features, then over the levels of a feature; the dead get none."""
@@ -272,6 +391,12 @@ class Questions:
         return numeric + [q.feature for q in self.shares] + self.pair_names
 
     @cached_property
+    def heard_sets(self) -> NDArray[np.bool_]:
+        """Which sets are asked about, in the order of `sets`."""
+        own = self.heard(self.set_names[: -len(self.pairs) or None])
+        return np.append(own, self.living_pairs) if self.pairs else own
+
+    @cached_property
     def _set_codes(self) -> tuple[list[str], NDArray[np.intp]]:
         """The features and pairs that have sets, and for each set which of them it belongs to."""
         names = list(dict.fromkeys(self.set_names))
@@ -300,6 +425,26 @@ class Questions:
             return self.shares[i - numeric].words()
         return "share of rows on the same side of both medians"
 
+    def mixed(self, mix: Ints, strata: Readings) -> Readings:
+        """Return the counts that batches of this mix of strata are expected to have, (N, ...), from those of strata.
+
+        Parameters
+        ----------
+        mix
+            Shape (N, M): rows of each batch in each stratum.
+        strata
+            The counts of M strata; one of fewer rows than can be relied on is expected to be like all together.
+        """
+        n = self.batch_sizes(strata).astype(np.float64)
+        few, whole = n < STRATUM, np.maximum(n.sum(), 1.0)
+        rates: list[NDArray[Any]] = []
+        for counts in strata.arrays[:5]:
+            each = counts / np.maximum(n, 1.0).reshape(-1, *[1] * (counts.ndim - 1))
+            each[few] = counts.sum(axis=0) / whole
+            rates.append(np.tensordot(mix, each, axes=1))
+        bins, hits, rows, same, both = rates
+        return Readings(bins, hits, rows, same, both, mix, np.zeros((len(mix), 0)))
+
     def largest_changes(self, pool: Readings, ages: Mapping[str, int]) -> dict[str, tuple[float, str]]:
         """Return, for each feature or pair, the set that changed most: Cohen's h (signed) and a sentence.
 
@@ -319,9 +464,9 @@ class Questions:
         h = np.where((n0 > 0) & (n1 > 0), 2 * (angle(k1, n1) - angle(k0, n0)), 0.0)
         largest = np.lexsort((-np.abs(h), name_of))
         first = largest[np.searchsorted(name_of[largest], np.arange(len(names)))]
-        result = {}
+        result = {name: _own_change(name, pool.own[:, i]) for i, name in enumerate(self.own) if name in ages}
         for name, i in zip(names, first.tolist(), strict=True):
-            if name in ages:
+            if name in ages and name not in self.quiet:
                 change = _in_words(k0[i], n0[i], k1[i], n1[i])
                 result[name] = (float(h[i]), f"{self.set_words(i)} {change}")
         return result
@@ -337,24 +482,44 @@ class Verdict:
         The strongest weighted log evidence.
     strength
         For each feature or pair: how much it stands out, and over how many of the newest batches.
-    over
-        Features and pairs that are over the alarm limit by themselves.
+    evidence
+        For each feature or pair that is asked about by itself: the log evidence of its strongest question.
+    starts
+        For each feature or pair: over how many of the newest batches its evidence has gathered, where that is known.
     """
 
     log_value: float
     strength: dict[str, tuple[float, int]]
-    over: frozenset[str]
+    evidence: dict[str, float]
+    starts: dict[str, int]
 
     @classmethod
     def of(
-        cls, log_value: float, names: Sequence[str], strength: Floats, ages: NDArray[np.intp], over: NDArray[np.intp]
+        cls,
+        log_value: float,
+        names: Sequence[str],
+        strength: Floats,
+        evidence: Floats,
+        *,
+        ages: NDArray[Any] | None = None,
+        starts: NDArray[Any] | None = None,
     ) -> Verdict:
-        """Gather the questions by name: the strongest question speaks; `over` are positions in `names`."""
+        """Gather the questions by name, of which the strongest speaks; `evidence` is of the first names, or of all."""
         best: dict[str, tuple[float, int]] = {}
-        for name, value, age in zip(names, strength.tolist(), ages.tolist(), strict=True):
+        began: dict[str, int] = {}
+        for i, (name, value) in enumerate(zip(names, strength.tolist(), strict=True)):
             if name not in best or value > best[name][0]:
-                best[name] = (value, age)
-        return cls(log_value, best, frozenset(names[i] for i in over))
+                best[name] = (value, 1 if ages is None else int(ages[i]))
+                if starts is not None:
+                    began[name] = int(starts[i])
+        single: dict[str, float] = {}
+        for name, value in zip(names, evidence.tolist(), strict=False):
+            single[name] = max(value, single.get(name, -math.inf))
+        return cls(log_value, best, single, began)
+
+    def over(self, log_limit: float) -> tuple[str, ...]:
+        """Return the features and pairs that are over a limit by themselves."""
+        return tuple(sorted(name for name, value in self.evidence.items() if value >= log_limit))
 
 
 def angle(hits: Ints, rows: Ints) -> Floats:
@@ -403,6 +568,13 @@ def _in_words(k0: int, n0: int, k1: int, n1: int) -> str:
         return "has no rows to compare"
     p0, p1 = k0 / n0, k1 / n1
     return f"{'rose' if p1 >= p0 else 'fell'} from {p0:.1%} to {p1:.1%}"
+
+
+def _own_change(name: str, values: Floats) -> tuple[float, str]:
+    return (
+        math.nan,
+        f"{name} is {values[-1]:.4g}, against {float(np.median(values[:-1])):.4g} in the middle of all batches",
+    )
 
 
 def _readable(kind: str, value: float) -> str:

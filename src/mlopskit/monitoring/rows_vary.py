@@ -7,7 +7,11 @@ that hang together (days, customers, sessions) are not exchangeable; `doubts` lo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from attrs import evolve, frozen
+from numpy.typing import NDArray
 from scipy.special import chdtrc, ndtr
 
 from mlopskit import frames
@@ -22,6 +26,7 @@ from mlopskit.stats.sequential import (
     reference_band,
 )
 
+_OLDEST = 65_535  # batches to which the age of evidence is counted
 BETS = 8  # tilts of each question, or atoms of each set
 BAND_RISK = 0.05  # the band holds with probability 1 - BAND_RISK over the reference
 
@@ -30,36 +35,84 @@ def start(questions: Questions, tolerance: float) -> Floats:
     """Return the evidence before the first batch, (questions, 8): log C = 0, or log M = -inf where there is a band."""
     if tolerance:
         return np.full((len(questions.set_names), BETS), -np.inf)
-    return np.zeros((len(_weights(questions)), BETS))
+    return np.zeros((len(weights(questions)), BETS))
 
 
 def tilt(
-    questions: Questions, log_c: Floats, pool: Readings, now: Readings, *, log_limit: float
-) -> tuple[Floats, Verdict]:
+    questions: Questions, log_c: Floats, ages: NDArray[np.uint16], pool: Readings, now: Readings
+) -> tuple[Floats, NDArray[np.uint16], Verdict]:
     """Bet that the rows of the batch were not drawn from the pool.
 
     Parameters
     ----------
-    questions, log_c
-        What is asked, and the evidence before this batch, (questions, 8).
+    questions, log_c, ages
+        What is asked, the evidence before this batch, (questions, 8), and over how many batches it has gathered.
     pool
-        Sum of all batches (N = 1), this one included.
+        Sum of all batches, this one included: one line for each stratum, N = 1 without strata. Rows are exchangeable
+        within a stratum, so that the log e-values of strata add up.
     now
-        The batch (N = 1).
-    log_limit
-        Log of the alarm limit.
+        The batch, line by line.
     """
+    ages = np.where(log_c > 0, np.minimum(ages, _OLDEST - 1) + 1, 1).astype(np.uint16)
     log_c = log_cusum(log_c, _tilt_bets(questions, pool, now))
     with np.errstate(divide="ignore"):
-        evidence = log_c + np.log(_weights(questions) / BETS)[:, None]
+        evidence = log_c + np.log(weights(questions) / BETS)[:, None]
     features = [f.name for f in questions.numeric]
     names = features * 2 + [name for name in features for _ in CUMULATIVE]
     names += [q.feature for q in questions.shares] + questions.pair_names
-    return log_c, _verdict(float(evidence.max()), names, log_c, evidence, log_limit)
+    starts = np.take_along_axis(ages, log_c.argmax(axis=1)[:, None], axis=1)[:, 0]
+    verdict = Verdict.of(float(evidence.max()), names, log_c.max(axis=1), evidence.max(axis=1), starts=starts)
+    return log_c, ages, verdict
+
+
+@frozen(eq=False)
+class Grown:
+    """A reference that grows: batches without an alarm join it once they are as many rows as it has.
+
+    Parameters
+    ----------
+    first
+        Sum of the reference at fitting (N = 1): an anchor, which a slow drift cannot move.
+    whole
+        Sum of all that has joined so far, the first included.
+    waiting
+        Sum of the batches that wait to join.
+    times
+        How often the reference has doubled. The k-th bands hold with probability 1 - BAND_RISK/((k + 1)(k + 2)), and
+        so all of them with probability 1 - BAND_RISK.
+    """
+
+    first: Readings
+    whole: Readings
+    waiting: Readings
+    times: int = 0
+
+    @classmethod
+    def of(cls, reference: Readings) -> Grown:
+        """Return the reference as fitting found it, N = 1."""
+        return cls(reference, reference, reference.nothing())
+
+    def join(self, questions: Questions, now: Readings) -> Grown:
+        """Return the reference after a batch without an alarm."""
+        waiting = Readings.stack([self.waiting, now]).total()
+        if questions.batch_sizes(waiting)[0] < questions.batch_sizes(self.whole)[0]:
+            return evolve(self, waiting=waiting)
+        whole = Readings.stack([self.whole, waiting]).total()
+        return Grown(self.first, whole, waiting.nothing(), self.times + 1)
+
+    def bands(self, questions: Questions, tolerance: float) -> tuple[Floats, Floats]:
+        """Return the lowest and highest share in control of each set, where the first bands and the newest agree."""
+        bounds = []
+        for reference, k in ((self.first, 0), (self.whole, self.times)):
+            hits, rows = questions.sets(reference)
+            bounds.append(reference_band(hits[0], rows[0], tolerance=tolerance, risk=BAND_RISK / ((k + 1) * (k + 2))))
+        low, high = np.maximum(bounds[0][0], bounds[1][0]), np.minimum(bounds[0][1], bounds[1][1])
+        apart = low > high
+        return np.where(apart, bounds[0][0], low), np.where(apart, bounds[0][1], high)
 
 
 def band(
-    questions: Questions, log_m: Floats, reference: Readings, now: Readings, *, tolerance: float, log_limit: float
+    questions: Questions, log_m: Floats, reference: Grown, now: Readings, *, tolerance: float
 ) -> tuple[Floats, Verdict]:
     """Bet that a share of the batch lies outside the band around the reference's share.
 
@@ -70,24 +123,20 @@ def band(
     questions, log_m
         What is asked, and the evidence before this batch, (sets, 8).
     reference, now
-        Sum of the reference, and the batch (each N = 1).
-    tolerance, log_limit
-        Cohen's h that is in control, and the log of the alarm limit.
+        The reference as it has grown, and the batch (N = 1).
+    tolerance
+        Cohen's h that is in control.
     """
-    (k, n), (hits, rows) = questions.sets(reference), questions.sets(now)
-    low, high = reference_band(k[0], n[0], tolerance=tolerance, risk=BAND_RISK)
-    one = np.ones_like(low)
+    hits, rows = questions.sets(now)
+    low, high = reference.bands(questions, tolerance)
+    one, heard = np.ones_like(low), questions.heard_sets[:, None]
     live = (log_bounded_mean(one, one, low, high) != 0) | (log_bounded_mean(one, 0 * one, low, high) != 0)
     # A dead bet would gain the one unit that every batch adds, and raise an alarm by the clock.
+    live &= heard
     log_m = np.where(live, log_shiryaev_roberts(log_m, log_bounded_mean(rows[0], hits[0], low, high)), -np.inf)
     evidence = log_m - np.log(max(int(live.sum()), 1))
     value = float(np.logaddexp.reduce(evidence, axis=None))
-    return log_m, _verdict(value, questions.set_names, log_m, evidence, log_limit)
-
-
-def _verdict(log_value: float, names: list[str], logs: Floats, evidence: Floats, log_limit: float) -> Verdict:
-    over = np.flatnonzero(evidence.max(axis=1) >= log_limit)
-    return Verdict.of(log_value, names, logs.max(axis=1), np.ones(len(names), dtype=np.intp), over)
+    return log_m, Verdict.of(value, questions.set_names, log_m.max(axis=1), evidence.max(axis=1))
 
 
 def _tilt_bets(questions: Questions, pool: Readings, now: Readings) -> Floats:
@@ -95,32 +144,38 @@ def _tilt_bets(questions: Questions, pool: Readings, now: Readings) -> Floats:
     f = len(questions.numeric)
     location = np.array([q.location for q in questions.numeric]).reshape(f, N_BINS)
     scale = np.array([q.scale for q in questions.numeric]).reshape(f, N_BINS)
-    below, below_pool = np.cumsum(now.bins[0], axis=1), np.cumsum(pool.bins[0], axis=1)
-    sets, sets_pool = below[:, CUMULATIVE].ravel(), below_pool[:, CUMULATIVE].ravel()
-    n, n_pool = (np.repeat(b[:, -1], len(CUMULATIVE)) for b in (below, below_pool))
+    below, below_pool = np.cumsum(now.bins, axis=2), np.cumsum(pool.bins, axis=2)
+    sets, sets_pool = (b[:, :, CUMULATIVE].reshape(len(b), -1) for b in (below, below_pool))
+    n, n_pool = (np.repeat(b[:, :, -1], len(CUMULATIVE), axis=1) for b in (below, below_pool))
     bets = [
-        log_tilts(now.bins[0], pool.bins[0], location),
-        log_tilts(now.bins[0], pool.bins[0], scale),
+        log_tilts(now.bins, pool.bins, location),
+        log_tilts(now.bins, pool.bins, scale),
         log_share_tilts(sets, n, sets_pool, n_pool),
-        log_share_tilts(now.hits[0], now.rows[0], pool.hits[0], pool.rows[0]),
-        log_share_tilts(now.same[0], now.both[0], pool.same[0], pool.both[0]),
+        log_share_tilts(now.hits, now.rows, pool.hits, pool.rows),
+        log_share_tilts(now.same, now.both, pool.same, pool.both),
     ]
-    return np.concatenate(bets)
+    return np.asarray(np.concatenate(bets, axis=1).sum(axis=0))
 
 
-def _weights(questions: Questions) -> Floats:
+def weights(questions: Questions) -> Floats:
     """Return the weights of location, scale, cumulative sets, shares and pairs; those that exist add up to 1."""
     singles = questions.class_weights(0.35, 0.20, 0.15, 0.10)
     f = len(questions.numeric)
-    distinct = np.array([feature.distinct() for feature in questions.numeric], dtype=np.float64).ravel()
-    sets = 0.10 * distinct / max(distinct.sum(), 1)
-    pairs = np.full(len(questions.pairs), 0.10 / max(len(questions.pairs), 1))
+    heard = questions.heard([feature.name for feature in questions.numeric])
+    distinct = (
+        np.array([feature.distinct() for feature in questions.numeric], dtype=bool).reshape(f, len(CUMULATIVE))
+        & heard[:, None]
+    )
+    sets = 0.10 * distinct.ravel() / max(int(distinct.sum()), 1)
+    pairs = 0.10 * questions.living_pairs / max(int(questions.living_pairs.sum()), 1)
     weights = np.concatenate([singles[: 2 * f], sets, singles[2 * f :], pairs])
     result: Floats = weights / weights.sum()
     return result
 
 
-def doubts(reference: frames.Frame, profile: Profile, questions: Questions) -> tuple[str, ...]:
+def doubts(
+    reference: frames.Frame, profile: Profile, questions: Questions, strata: Sequence[str] | None = None
+) -> tuple[str, ...]:
     """Check on the reference itself, of at least 1,000 rows, that rows are exchangeable.
 
     Chunk means may not vary more, or follow each other more, than those of shuffled rows. Under the null the variance
@@ -133,7 +188,8 @@ def doubts(reference: frames.Frame, profile: Profile, questions: Questions) -> t
         return ()
     scores = _row_scores(reference, profile, questions)
     found = []
-    for name, values in scores.items():
+    for name, raw in scores.items():
+        values = raw if strata is None else _less_means(raw, strata)
         ratio, p = _chunk_test(values, k)
         if p * len(scores) < 0.01:
             found.append((ratio, name))
@@ -144,6 +200,14 @@ def doubts(reference: frames.Frame, profile: Profile, questions: Questions) -> t
         f"rows are not exchangeable: chunks of {name!r} vary {worst:.1f} times as much as chance allows "
         f"({len(found)} of {len(scores)} features fail): give batch= (a day, say), or alarms will be false",
     )
+
+
+def _less_means(values: Floats, strata: Sequence[str]) -> Floats:
+    """Return the values less the mean of their stratum."""
+    means = np.zeros(len(values))
+    for _, rows in frames.groups(strata):
+        means[rows] = values[rows].mean()
+    return values - means
 
 
 def _chunk_test(values: Floats, k: int) -> tuple[float, float]:
