@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlopskit.batching import Batch as Batch
+    from mlopskit.batching import Batcher as Batcher
     from mlopskit.comparison import compare as compare
     from mlopskit.comparison import leakage as leakage
     from mlopskit.deployment import Deployment as Deployment
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from mlopskit.evidence import Evidence as Evidence
     from mlopskit.monitoring.bias import BiasMonitor as BiasMonitor
     from mlopskit.monitoring.bias import BiasReport as BiasReport
+    from mlopskit.monitoring.domain import DomainDetector as DomainDetector
+    from mlopskit.monitoring.domain import DomainReport as DomainReport
     from mlopskit.monitoring.drift import DriftDetector as DriftDetector
     from mlopskit.monitoring.drift import DriftStatistic as DriftStatistic
     from mlopskit.monitoring.drift_reports import DriftReport as DriftReport
@@ -48,6 +52,8 @@ if TYPE_CHECKING:
     from mlopskit.validation import check as check
 
 _WHERE = {
+    "Batch": "batching",
+    "Batcher": "batching",
     "BiasMonitor": "monitoring.bias",
     "BiasReport": "monitoring.bias",
     "Binning": "profiling",
@@ -56,6 +62,8 @@ _WHERE = {
     "DataValidator": "validation",
     "Decision": "records",
     "Deployment": "deployment",
+    "DomainDetector": "monitoring.domain",
+    "DomainReport": "monitoring.domain",
     "DriftDetector": "monitoring.drift",
     "DriftReport": "monitoring.drift_reports",
     "DriftStatistic": "monitoring.drift",
