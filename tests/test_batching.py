@@ -625,14 +625,18 @@ class TestTimesThatCannotBeUsed:
         with pytest.raises(DataError, match="expected datetimes"):
             mk.Batcher(period="1D", time="at").add(mixed)
 
-    def test_the_end_of_time_is_refused_where_zones_end(self):
-        """Zones are known up to the year 9999: a placeholder of that year raises DataError, and nothing is taken in."""
-        batcher = mk.Batcher(period="1D", time="at")
-        batcher.add({"at": dt.datetime(2024, 5, 1, tzinfo=ZoneInfo("Europe/Oslo"))})
-        with pytest.raises(DataError, match="9999"):
-            batcher.add({"at": dt.datetime(9999, 12, 31, 23, tzinfo=ZoneInfo("Europe/Oslo"))})
-        assert batcher.n_waiting == 1
-        assert batcher.n_late == 0
+    @pytest.mark.parametrize("zone", [None, "UTC", "Europe/Oslo", "America/New_York"])
+    @pytest.mark.parametrize("day", ["9999-12-31 23:00", "9999-01-02"])
+    @pytest.mark.parametrize("period", ["1D", "1h", "1MS"])
+    def test_the_end_of_time_is_refused(self, period, day, zone):
+        """A placeholder for "never" would complete every period: it raises DataError, and nothing is taken in."""
+        batcher = mk.Batcher(period=period, time="at")
+        batcher.add(at("2024-05-01", zone=zone))
+        never = pd.DatetimeIndex(np.array([day], dtype="M8[us]"))
+        never = never if zone is None else never.tz_localize("UTC").tz_convert(zone)
+        with pytest.raises(DataError, match=r"times of 'at' from 9999-.* cannot be put into periods"):
+            batcher.add(pd.DataFrame({"row": [1], "at": never}))
+        assert (batcher.n_waiting, batcher.n_late) == (1, 0)
 
 
 class TestConfiguration:

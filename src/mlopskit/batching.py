@@ -381,7 +381,10 @@ class _ByTime(ABC):
         try:
             places, codes = self.periods(times)
         except (ValueError, OverflowError, NotImplementedError) as error:
-            raise DataError(f"times of {times.min()} to {times.max()} cannot be put into periods: {error}") from error
+            low, high = times.asi8.min().view("M8[us]"), times.asi8.max().view("M8[us]")
+            raise DataError(
+                f"times of {self.time!r} from {low} to {high} cannot be put into periods: {error}"
+            ) from error
         bounds = np.maximum(np.maximum.accumulate(times.asi8) - self.lateness, bound)
         ends = np.array([place.end for place in places])
         return _Placed(places, codes, ends[codes] <= bounds, int(bounds[-1]))
@@ -435,8 +438,11 @@ def _spans(starts: Moments, stops: Moments) -> Iterator[range]:
 
 
 def _wall(times: pd.DatetimeIndex) -> NDArray[np.datetime64]:
-    """Return what clocks on the wall show."""
-    return times.tz_localize(None).to_numpy()
+    """Return what clocks on the wall show; refuse years in which time zones, or ends of periods, have no date."""
+    wall = times.tz_localize(None).to_numpy()
+    if not np.datetime64("0001") <= wall.min() <= wall.max() < np.datetime64("9999"):
+        raise ValueError("expected the years 1 to 9998")
+    return wall
 
 
 def _midnights(days: NDArray[np.datetime64], zone: Any = None, *, last: bool = False) -> Moments:
