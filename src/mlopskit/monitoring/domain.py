@@ -10,7 +10,7 @@ process per stake collects what they win over every possible start.
 less likely. Where days differ it is wrong, and the detector alarms rightly on days. Fitting looks for that in the
 order of the reference's rows.
 
-**Why reference rows never run out, and why that is right.** Half of each batch without an alarm is not looked at but
+**Why reference rows do not run out, and why that is right.** Half of each batch without an alarm is not looked at but
 held back, and joins the end of the queue of fresh reference rows: since a row is held back before it enters a bet, by
 a draw and by the outcome of bets on other rows only, the rows of the queue are, given all that was used so far,
 exchangeable with the rows to come. Each fresh row leaves the queue for the one pair that it enters, and is learnt from
@@ -30,6 +30,7 @@ import math
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -152,18 +153,6 @@ class EstimatorName:
     """What stands for an estimator in a stored detector, in whose place the estimator itself is handed in."""
 
     name: str
-
-    def fit(self, X: Any, y: Any) -> None:  # noqa: ARG002 - as estimators have it
-        """Refuse: it is a name.
-
-        Raises
-        ------
-        ConfigurationError
-            Always.
-        """
-        raise ConfigurationError(f"hand in the estimator {self.name}: from_json(text, estimator=...)")
-
-    predict_proba = fit
 
     def __repr__(self) -> str:
         return self.name
@@ -422,7 +411,8 @@ class DomainDetector(formats.Stored):
         Columns to watch; all of the reference by default. Leave out row numbers and time stamps: they tell every new
         row from every old one, and raise an alarm.
     rows_per_batch
-        Pairs to bet on in one batch at most; as many rows again are held back. Larger batches are sampled. At least 10.
+        Pairs to bet on in one batch at most, at least 10. As many rows again are held back, twice as many while there
+        are fewer fresh rows than at first; what a batch has beyond that is not used.
     random_state
         Seed of every draw, and of every part of the estimator that takes one and was not given one, from 0 to
         2**32 - 1.
@@ -471,11 +461,9 @@ class DomainDetector(formats.Stored):
     state: DomainState | None = field(default=None, kw_only=True, repr=False, on_setattr=setters.NO_OP)
 
     def __attrs_post_init__(self) -> None:
-        estimator = self.estimator
-        scores = hasattr(estimator, "predict_proba") or hasattr(estimator, "decision_function")
-        if estimator is not None and not (hasattr(estimator, "fit") and scores and not isinstance(estimator, type)):
+        if not (self.estimator is None or isinstance(self.estimator, EstimatorName) or _is_classifier(self.estimator)):
             raise ConfigurationError(
-                f"estimator={estimator!r}: expected a classifier with fit and predict_proba (or decision_function)"
+                f"estimator={self.estimator!r}: expected a classifier with fit and predict_proba (or decision_function)"
             )
         if self.features is not None and len(set(self.features)) < max(len(self.features), 1):
             raise ConfigurationError(f"features={list(self.features)}: expected one or more different columns")
@@ -632,7 +620,9 @@ class DomainDetector(formats.Stored):
         """
         state = self._fitted()
         name = state.episodes.next_id(None if batch_id is None else frames.key(batch_id))
-        self.state, report = self._step(state, name, self._rows(state, batch))
+        rows = self._rows(state, batch)
+        with _one_thread() if self.estimator is None else nullcontext():
+            self.state, report = self._step(state, name, rows)
         return report
 
     def acknowledge(self, reason: str = "") -> None:
@@ -665,10 +655,10 @@ class DomainDetector(formats.Stored):
         return np.random.Generator(np.random.Philox(key=[self.random_state, stream]))
 
     def _rows(self, state: DomainState, batch: Any) -> Floats:
-        """Return at most 2 * rows_per_batch rows of a batch as numbers, in random order."""
+        """Return at most 3 * rows_per_batch rows of a batch as numbers, in random order."""
         rng = self._generator(1 + len(state.episodes.seen))
         chosen = frames.select(batch, [c.name for c in state.columns])
-        drawn = frames.sample(chosen, 2 * self.rows_per_batch, int(rng.integers(1 << 63)))
+        drawn = frames.sample(chosen, 3 * self.rows_per_batch, int(rng.integers(1 << 63)))
         n = frames.n_rows(drawn)
         if not n:
             raise DataError("the batch is empty: there is nothing to test; a validator counts that as a failure")
@@ -713,9 +703,10 @@ class DomainDetector(formats.Stored):
         )
         return state, report
 
-    def _taken(self, rows: Floats) -> int:
-        """Return how many rows of a batch may be bet on: half of them, and no more than the dial says."""
-        return min(self.rows_per_batch, (len(rows) + 1) // 2)
+    def _taken(self, state: DomainState, rows: Floats) -> int:
+        """Return how many rows of a batch may be bet on: half of them, or a third while the queue has to grow again."""
+        parts = 2 if len(state.fresh) >= state.capacity else 3
+        return min(self.rows_per_batch, math.ceil(len(rows) / parts))
 
     def _bet(self, state: DomainState, rows: Floats) -> tuple[Pairs | None, tuple[str, ...]]:
         """Pair new rows with fresh ones and have a classifier of the past score them; or say why not."""
@@ -725,7 +716,7 @@ class DomainDetector(formats.Stored):
             return None, ("nothing was bet: the classifier has to learn from a first batch",)
         if not len(state.fresh):
             return None, ("nothing was bet: no fresh reference row is left; rows of this batch are held back",)
-        n, names = min(self._taken(rows), len(state.fresh)), tuple(c.name for c in state.columns)
+        n, names = min(self._taken(state, rows), len(state.fresh)), tuple(c.name for c in state.columns)
         return Pairs.of(self._model(state, names), names, rows[:n], state.fresh[:n]), ()
 
     def _model(self, state: DomainState, names: tuple[str, ...]) -> Any:
@@ -745,7 +736,7 @@ class DomainDetector(formats.Stored):
         from sklearn.base import clone
 
         if isinstance(self.estimator, EstimatorName):
-            return self.estimator
+            raise ConfigurationError(f"hand in the estimator {self.estimator}: from_json(text, estimator=...)")
         model = _default(state.columns) if self.estimator is None else clone(self.estimator)
         params = model.get_params(deep=True)
         seeds = [k for k, v in params.items() if k.split("__")[-1] == "random_state" and v is None]
@@ -755,7 +746,7 @@ class DomainDetector(formats.Stored):
         """Return the state after rows have moved on: fresh ones are spent, new ones learnt from or held back."""
         window, now = WINDOW * self.rows_per_batch, len(state.episodes.seen)
         n_spent = 0 if pairs is None else len(pairs)
-        n_learnt = n_spent if len(state.recent) else self._taken(rows)
+        n_learnt = n_spent if len(state.recent) else self._taken(state, rows)
         fresh, held_at = state.fresh[n_spent:], state.held_at[n_spent:]
         if alarm:  # the classifier had to learn before evidence could gather: as long again is suspect
             innocent = held_at < state.began - (now - state.began) - 1
@@ -810,6 +801,15 @@ def _default(columns: Sequence[EncodedColumn]) -> Any:
     )
 
 
+def _one_thread() -> AbstractContextManager[Any]:
+    """Hold the default estimator to one thread: small fits are faster so, and the same on every machine."""
+    import sklearn.ensemble  # noqa: F401 - threads are limited in libraries that are loaded
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="openmp")
+    return limits
+
+
 def _described(estimator: Any) -> str:
     """Return an estimator's class and parameters as text, without what differs from one process to the next."""
     if isinstance(estimator, EstimatorName):
@@ -824,6 +824,11 @@ def _with_estimator(detector: DomainDetector, estimator: Any) -> DomainDetector:
     if detector.estimator is None and estimator is not None:
         raise StateMismatch("this detector was made with the default estimator: leave estimator out")
     return evolve(detector, estimator=estimator)
+
+
+def _is_classifier(value: object) -> bool:
+    scores = hasattr(value, "predict_proba") or hasattr(value, "decision_function")
+    return scores and hasattr(value, "fit") and not isinstance(value, type)
 
 
 def _is_whole(value: object) -> bool:
