@@ -120,6 +120,11 @@ class TestByRows:
         assert batch.frame["name"].isna().tolist() == [False, True, False]
         assert list(batch.frame) == ["n", "x", "name"]
 
+    def test_a_row_without_a_number_leaves_a_column_of_numbers(self):
+        """None among numbers of single rows is missing, as it is in a frame."""
+        (batch,) = fed(mk.Batcher(rows=3), [{"x": None}, {"x": 1.5}, {"x": 2}])
+        assert_frame_equal(batch.frame, pd.DataFrame({"x": [None, 1.5, 2]}, dtype="float64"))
+
     def test_rows_and_frames_may_take_turns(self):
         """A row after a frame, and a frame after rows, keep their order."""
         batcher = mk.Batcher(rows=6)
@@ -413,6 +418,15 @@ class TestByPeriod:
         assert batcher.n_late == 3
         assert rows(batcher.flush()) == [("2024-05-02", [0, 2])]
 
+    def test_one_late_row_after_another(self):
+        """Also where the newest time is exactly the end of their period, in a frame and row by row."""
+        frame = at("2024-05-01", "2024-05-02 02:00", "2024-05-01 08:00", "2024-05-01 09:00", "2024-05-02 01:00")
+        for parts in ([frame], records(frame)):
+            batcher = mk.Batcher(period="1D", time="at", lateness="2h")
+            assert rows(fed(batcher, parts)) == [("2024-05-01", [0])]
+            assert batcher.take_late()["row"].tolist() == [2, 3]
+            assert rows(batcher.flush()) == [("2024-05-02", [1, 4])]
+
     def test_a_flushed_period_is_closed(self):
         """Its further rows are late, and so are those of periods before it; the next period is open."""
         batcher = mk.Batcher(period="1D", time="at", lateness="3D")
@@ -538,6 +552,8 @@ class TestZones:
             done = batcher.add(frame) + batcher.flush()
             assert [row for _, found in rows(done) for row in found] == list(range(len(frame)))
             assert len(set(ids(done))) == len(done)
+            first_of_day = frame.groupby(frame["at"].dt.strftime("%Y-%m-%d"))["at"].first().iloc[1:]
+            assert {moment.isoformat() for moment in first_of_day} <= set(ids(done))
             for batch in done:
                 passed = batch.frame["at"] - pd.Timestamp(batch.batch_id)
                 assert passed.min() >= pd.Timedelta(0)
@@ -555,6 +571,20 @@ class TestZones:
                 assert batcher.add({"at": (start + passed * HOUR).tz_convert("Europe/Oslo")}) == []
             done = batcher.add({"at": (start + hours * HOUR).tz_convert("Europe/Oslo")})
             assert [(batch.batch_id, len(batch.frame)) for batch in done] == [(midnight, 2)]
+
+    def test_midnight_cuts_short_the_last_part_of_a_day(self):
+        """A day of 25 hours has a fifth part of 6 hours, which is complete at midnight; the next day starts anew."""
+        midnight = pd.Timestamp("2024-10-27", tz="Europe/Oslo").tz_convert("UTC")
+        times = pd.Series([(midnight + hours * HOUR).tz_convert("Europe/Oslo") for hours in (0, 6, 12, 18, 24, 25)])
+        batcher = mk.Batcher(period="6h", time="at")
+        assert ids(batcher.add({"at": times})) == [
+            "2024-10-27T00:00:00+02:00",
+            "2024-10-27T05:00:00+01:00",
+            "2024-10-27T11:00:00+01:00",
+            "2024-10-27T17:00:00+01:00",
+            "2024-10-27T23:00:00+01:00",
+        ]
+        assert ids(batcher.flush()) == ["2024-10-28T00:00:00+01:00"]
 
     def test_the_hour_that_comes_twice_is_two_periods(self):
         """Their names differ by the offset."""
