@@ -68,10 +68,10 @@ COLUMNS = NUMBERS + TEXTS
 class Law:
     """What the rows of one batch are drawn from: shifts and scales in sd (of the logarithm for lognormal columns)."""
 
-    shift: Array = field(default_factory=lambda: np.zeros(14))
-    scale: Array = field(default_factory=lambda: np.ones(14))
+    shift: Array = field(default_factory=partial(np.zeros, 14))
+    scale: Array = field(default_factory=partial(np.ones, 14))
     levels: tuple[Array, ...] = tuple(LEVELS.values())
-    lost: Array = field(default_factory=lambda: 0.01 * np.isin(COLUMNS, ["x3", "c3"]))
+    lost: Array = field(default_factory=lambda: np.where(np.isin(COLUMNS, ["x3", "c3"]), 0.01, 0.0))
     unseen: float = 0.0  # share of rows of c2 with a level that the reference never had
     correlation: float = 0.5
 
@@ -184,42 +184,38 @@ class Counter:
         import mlopskit as mk
         from mlopskit.profiling import ColumnProfile
 
-        m, middle = n // cluster, self.middle + 1
-        lost = np.zeros((m, 20), dtype=bool)
+        m, p, above = n // cluster, self.shares(law), self.middle + 1
         some = np.flatnonzero(law.lost)
-        lost[:, some] = rng.random((m, len(some))) < law.lost[some]
-        p, there = self.shares(law), ~lost[:, :14]
+        there = np.ones((m, 20), dtype=np.float32)  # whole numbers, exact as such
+        there[:, some] = rng.random((m, len(some))) >= law.lost[some]
         z = rng.standard_normal((m, 2))
         z[:, 1] = law.correlation * z[:, 0] + (1 - law.correlation**2) ** 0.5 * z[:, 1]
         z = z * law.scale[:2] + law.shift[:2]
-        below = np.empty((m, 14), dtype=bool)
-        below[:, :2] = z <= self.cuts[:2, self.middle]
-        below[:, 2:] = rng.random((m, 12)) < p[2:, :middle].sum(axis=1)
-        sides = [
-            (np.count_nonzero(there & s, axis=0), part) for s, part in ((below, p[:, :middle]), (~below, p[:, middle:]))
-        ]
-        cells = np.concatenate(
-            [rng.multinomial(k, part / part.sum(axis=1, keepdims=True)) for k, part in sides], axis=1
+        below = np.concatenate(
+            [z <= self.cuts[:2, self.middle], rng.random((m, 12)) < p[2:, :above].sum(axis=1)], axis=1
         )
+        valid = there[:, :14]
+        sign = np.where(below, valid, -valid)
+        n_valid, excess = (np.rint(x.sum(axis=0)).astype(np.int64) for x in (there, sign))
+        sides = [((n_valid[:14] + excess) // 2, p[:, :above]), ((n_valid[:14] - excess) // 2, p[:, above:])]
+        cells = np.concatenate([rng.multinomial(k, q / q.sum(axis=1, keepdims=True)) for k, q in sides], axis=1)
         for j in range(2):
-            cells[j] = np.bincount(np.searchsorted(self.cuts[j], z[there[:, j], j]), minlength=p.shape[1])
-        cells[:, self.middle] += cells[:, middle]
-        counts = [*np.delete(cells, middle, axis=1)]
-        for i, (name, levels) in enumerate(zip(TEXTS, law.levels, strict=True)):
-            places, k = self.places[i], m - int(np.count_nonzero(lost[:, 14 + i]))
+            known_z = z[valid[:, j] > 0, j]
+            cells[j] = np.bincount(np.searchsorted(self.cuts[j], known_z), minlength=p.shape[1])
+        cells[:, self.middle] += cells[:, above]
+        counts = [*np.delete(cells, above, axis=1)]
+        for name, places, k, levels in zip(TEXTS, self.places, n_valid[14:], law.levels, strict=True):
+            unseen = law.unseen if name == "c2" else 0.0
             q = np.zeros(len(self.binning[name]))
-            np.add.at(q, places, levels * (1 - law.unseen) if name == "c2" else levels)
-            q[-1] += law.unseen if name == "c2" else 0.0
+            np.add.at(q, places, levels * (1 - unseen))
+            q[-1] += unseen
             counts.append(rng.multinomial(k, q / q.sum()))
-        valid = there.astype(np.float32)  # whole numbers, exact as such
-        sign = valid * (2 * below.astype(np.float32) - 1)
         paired = np.rint(valid.T @ valid).astype(np.int64)
-        same = np.rint((sign.T @ sign + paired) / 2).astype(np.int64)
-        n_lost = np.count_nonzero(lost, axis=0)
+        same = (np.rint(sign.T @ sign).astype(np.int64) + paired) // 2
         kinds: list[Any] = ["float"] * 14 + ["str"] * 6
         columns = tuple(
-            ColumnProfile(name, cluster * c, kind, int(cluster * k), distinct=self.nothing)
-            for name, c, kind, k in zip(COLUMNS, counts, kinds, n_lost, strict=True)
+            ColumnProfile(name, cluster * c, kind, int(cluster * (m - k)), distinct=self.nothing)
+            for name, c, kind, k in zip(COLUMNS, counts, kinds, n_valid, strict=True)
         )
         return mk.Profile(self.binning, cluster * m, columns, cluster * same, cluster * paired, "0" * 32)
 
@@ -826,7 +822,7 @@ def asked(folder: Path, name: str, *arguments: str) -> dict[str, Any]:
         silent |= {"DISABLE_DEEPCHECKS_ANONYMOUS_TELEMETRY": "True", "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
         command = [str(python), __file__, "--ask", name, *arguments]
         done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **silent})
-        kept.parent.mkdir(exist_ok=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(done.stdout.splitlines()[-1])
     answer: dict[str, Any] = json.loads(kept.read_text())
     return answer
@@ -865,11 +861,11 @@ def ours_on(scene: str, runs: int) -> dict[str, Any]:
     return said | {"delays": delays, "sum": Stream(scene, 0).checksum()}
 
 
-def peers(runs: int, folder: Path) -> None:
+def peers(runs: int, folder: Path, names: Sequence[str]) -> None:
     for scene in SCENES:
         found: dict[str, dict[str, Any]] = {}
         failed: list[tuple[str, str]] = []
-        for name in PEERS:
+        for name in names:
             start = time.perf_counter()
             try:
                 found[name] = asked(folder, name, scene, str(runs))
@@ -927,7 +923,7 @@ def beside(scene: str, runs: int, found: dict[str, dict[str, Any]], releases: di
 # --- cost -----------------------------------------------------------------------------------------------------------
 
 
-def cost(n: int, folder: Path | None) -> None:
+def cost(n: int, folder: Path, names: Sequence[str]) -> None:
     import mlopskit as mk
     import stats
 
@@ -955,11 +951,9 @@ def cost(n: int, folder: Path | None) -> None:
     lines = [(what, f"{s:.2f}", f"{s / took['profile']:.2f}") for what, s in took.items()]
     table(f"{n:,} x 20", ("", "CPU s", "x profile"), lines)
     sizes()
-    if folder is None:
-        return
     own = took["fit and update"] / took["np.sort of the batch's numbers"]
     lines = [("mlopskit", f"{took['fit and update']:.2f}", f"{own:.2f}", "1.00")]
-    for name in PEERS:
+    for name in names:
         try:
             answer = asked(folder, name, "cost", str(n))
         except subprocess.CalledProcessError as error:
@@ -1024,12 +1018,13 @@ def main() -> None:
         given.runs, given.peer_runs, given.rows = 10, 3, 100_000
     run = partial(over_runs, given.jobs)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = None if given.no_peers else given.venvs or Path(temporary)
+        folder = given.venvs or Path(temporary)
+        names = [name for name, who in PEERS.items() if not (given.no_peers and who.requirements)]
         steps: dict[str, Callable[[], None]] = {
             "alarms": lambda: alarms(run, given.runs, 60 if given.quick else 1_000),
             "detection": lambda: detection(run, -(-given.runs // 2)),
-            "cost": lambda: cost(given.rows, folder),
-            "peers": lambda: peers(given.peer_runs, folder) if folder else None,
+            "cost": lambda: cost(given.rows, folder, names),
+            "peers": lambda: peers(given.peer_runs, folder, names),
         }
         for part in given.parts or steps:
             start = time.perf_counter()
