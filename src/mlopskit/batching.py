@@ -125,7 +125,7 @@ class Batcher:
     hands it back. One time that lies in the future by mistake completes every period before it: validate times first.
 
     Held in memory, as copies, are the rows that wait: fewer than `rows` of them by rows; by period those of the
-    `lateness` and of two periods at most; and late rows until they are taken. They are lost in a crash, so send rows
+    `lateness` and one period at most; and late rows until they are taken. They are lost in a crash, so send rows
     again: by rows, where N batches were taken in, from row N * `rows` (counted from 0) with `first=N + 1`; by period
     from the start of the first period that was not taken in. A monitor refuses the id of a batch that it has seen.
 
