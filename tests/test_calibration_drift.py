@@ -155,6 +155,30 @@ class TestBatchesVary:
         weights = np.append(np.full(singles, 0.45 / singles), [0.30, 0.10, 0.15])
         check_alarms("long streams, weighted union", null, log_union(log_m, weights).max(axis=-1))
 
+    @pytest.mark.parametrize("world", ["normal day effects", "clustered rows"])
+    @pytest.mark.parametrize(("n_reference", "room"), [(5, 12), (20, 40)])
+    def test_batches_let_go_at_random(self, world, n_reference, room):
+        """Where half of a full bag is let go at random, again and again, ranks stay uniform and independent."""
+        rng, null = np.random.default_rng(room), f"{world}, {n_reference} reference batches, at most {room} stored"
+        scores = draw(rng, world, n_reference + HORIZONS[-1]).singles[..., 0].round(9)
+        p, log_m = bounded(scores, n_reference, room, rng, lambda bag: rng.choice(bag, len(bag) // 2, replace=False))
+        check_ranks(null, p)
+        check_growth("long streams, bounded bag", null, log_m)
+        check_alarms("long streams, bounded bag", null, log_m)
+
+    def test_letting_unusual_batches_go_would_be_found(self):
+        """A bag that keeps the batches nearest to its middle calls ordinary ones strange."""
+        rng = np.random.default_rng(38)
+        scores = draw(rng, "i.i.d. rows", 520).singles[..., 0].round(9)
+
+        def nearest(bag):
+            distance = np.abs(scores[bag, 0] - np.median(scores[bag, 0]))
+            return np.array(bag)[np.argsort(distance)[: len(bag) // 2]]
+
+        p, _ = bounded(scores[:, :1], 20, 40, rng, nearest)
+        extreme = int(((p < 0.05) | (p > 0.95)).sum())
+        assert extreme > binom.ppf(1 - RISK, p.size, 0.1)
+
     def test_ties_that_are_not_counted_would_be_found(self):
         """Without the share u of ties, clustered rows are not uniform, and one run in two or more alarms falsely."""
         rng = np.random.default_rng(31)
@@ -184,6 +208,20 @@ class TestBatchesVary:
         p = ranks_of(np.abs(z).max(axis=-1).round(9), n_reference, rng)
         gap, band = uniform_gap(p)
         assert gap > band
+
+
+def bounded(scores, n_reference, room, rng, keep):
+    """P-values and log M (T, runs) where a bag of `room` batches is cut to those that `keep` returns."""
+    bag, p, log_m = list(range(n_reference)), [], []
+    bets = RankBets.start(np.ones(scores.shape[1], dtype=bool))
+    for newest in range(n_reference, len(scores)):
+        bag.append(newest)
+        p.append(smoothed_rank(scores[bag], rng.random(scores.shape[1])))
+        bets = bets.update(p[-1], len(bag))
+        log_m.append(bets.log_values())
+        if len(bag) >= room:
+            bag = sorted(np.asarray(keep(bag)).tolist())
+    return np.stack(p), np.stack(log_m)
 
 
 def all_ranks(batches, n, u):

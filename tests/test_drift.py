@@ -1265,3 +1265,117 @@ class TestDetection:
                 assert alarm is None or alarm.features[0].name == name
         for change, limit in slowest.items():
             assert limit is None or np.mean(delays[change]) <= limit, (change, delays[change])
+
+
+@pytest.mark.slow
+class TestPromiseOfStrata:
+    @pytest.mark.parametrize("null", ["batches", "rows"])
+    @pytest.mark.parametrize("mixes", ["random", "week and weekend"])
+    def test_false_alarms_within_a_horizon(self, null, mixes):
+        """In 60 runs of 40 batches whose mix of hours changes, at A = 100, at most T/A of the runs alarm."""
+        found = 0
+        for seed in range(60):
+            rng = np.random.default_rng(seed)
+
+            def mix(t, rng=rng):
+                return rng.dirichlet([4, 4, 4]) if mixes == "random" else (MORNING, EVENING)[t % 7 > 4]
+
+            reference = [visits(rng, share=mix(t)) for t in range(28)]
+            detector = DriftDetector(null=null, strata="hour", false_alarm_every=100, random_state=seed)
+            detector.fit(reference if null == "batches" else pd.concat(reference, ignore_index=True))
+            found += any(detector.update(visits(rng, share=mix(t))).alarm for t in range(40))
+        assert found <= binom.ppf(1 - RISK, 60, 0.4)
+
+    def test_without_strata_another_mix_would_be_found(self):
+        """Rows of evenings instead of all hours are a change to a detector that does not know the hours."""
+        rng = np.random.default_rng(0)
+        blind = DriftDetector(null="rows", features=["wait"], false_alarm_every=100).fit(visits(rng, 8_000))
+        assert any(blind.update(visits(rng, share=EVENING)).alarm for _ in range(3))
+
+
+class TestResolution:
+    """What is said to be found is found."""
+
+    @pytest.mark.parametrize("null", ["batches", "rows"])
+    def test_what_is_promised_is_found(self, null):
+        """A mean that moves by what is said to be found within 5 batches is found so in most of 30 streams."""
+        found, smaller = [], []
+        for seed in range(30):
+            rng = np.random.default_rng(seed)
+            detector = fitted(rng, n_days=25) if null == "batches" else rows_fitted(rng)
+            table = detector.resolution(100).to_frame().set_index(["feature", "change"])
+            size = table.loc[("x", "mean"), "within_5"]
+            for counts, factor in ((found, 1.0), (smaller, 0.4)):
+                one = copy.deepcopy(detector)
+                moved = {"x": lambda d, rng, by=factor * size: d["x"] + by}
+                counts.append(any(one.update(frame(rng, **moved)).alarm for _ in range(5)))
+        assert np.mean(found) >= 0.6
+        assert np.mean(smaller) < np.mean(found)
+
+    def test_more_reference_finds_less(self):
+        """More batches of reference, or more rows, find smaller changes; a looser limit too."""
+        rng = np.random.default_rng(0)
+        sizes = {}
+        for n_days in (12, 100):
+            detector = fitted(rng, n_days=n_days)
+            sizes[n_days] = detector.resolution().to_frame().set_index(["feature", "change"])["within_20"]
+        assert sizes[100]["x", "mean"] <= sizes[12]["x", "mean"]
+        assert (
+            rows_fitted(n=20_000).resolution(5_000).changes[0][3] < rows_fitted(n=20_000).resolution(100).changes[0][3]
+        )
+
+    def test_what_cannot_be_found_is_warned_about(self):
+        """Two batches of reference find nothing within twenty: the warning names the features."""
+        with pytest.warns(SmallReference):
+            detector = fitted(n_days=2, false_alarm_every=100_000)
+        with pytest.warns(SmallReference, match=r"too small to find a change of x \(mean\)"):
+            found = detector.resolution()
+        assert "none within 20 batches" in str(found)
+
+    def test_a_tolerance_is_part_of_it(self):
+        """With a tolerance the smallest change lies above it, and is one of a share."""
+        rng = np.random.default_rng(0)
+        detector = rows_fitted(rng, n=50_000, tolerance=0.1)
+        table = detector.resolution(5_000).to_frame().set_index(["feature", "change"])
+        assert 0.1 < table.loc[("x", "share above the median"), "within_20"] < 0.3
+
+    def test_rows_must_be_some(self):
+        with pytest.raises(ConfigurationError, match="n_rows=0"):
+            fitted().resolution(0)
+
+
+class TestCalibrate:
+    """Replaying batches that are in control says whether the promise holds on them, and changes nothing."""
+
+    def test_batches_of_the_same_law(self):
+        """No alarm; the state stays as it was."""
+        rng = np.random.default_rng(0)
+        detector = fitted(rng)
+        before = detector.to_json()
+        found = detector.calibrate([frame(rng) for _ in range(30)], n_orders=10)
+        assert detector.to_json() == before
+        assert (found.first_alarm, found.share_shuffled) == (None, 0.0)
+        assert found.to_frame()["bound"].tolist() == [30 / 365, 30 / 365]
+        assert str(found).endswith("the promise holds on these batches")
+
+    def test_batches_of_another_law(self):
+        """Alarms in every order: the reference is not like them."""
+        rng = np.random.default_rng(0)
+        found = fitted(rng).calibrate([frame(rng, x=shifted) for _ in range(12)], n_orders=10)
+        assert found.share_shuffled > 0.8
+        assert "differ from the reference as a whole" in str(found)
+
+    def test_batches_that_follow_one_another(self):
+        """A season that comes and goes alarms as it came, and hardly in random orders."""
+        rng = np.random.default_rng(4)
+        detector = fitted(rng, n_days=60, day=0.5)
+        season = [1.2 * np.sin(2 * np.pi * i / 60) for i in range(60)]
+        batches = [frame(rng, day=0.5, x=lambda d, _rng, s=s: d["x"] + s) for s in season]
+        found = detector.calibrate(batches, n_orders=12)
+        assert found.first_alarm is not None
+        assert found.share_shuffled < 0.5
+        assert f"an alarm at batch {found.first_alarm + 1} of 60" in str(found)
+
+    def test_nothing_to_replay_is_refused(self):
+        with pytest.raises(DataError, match="at least one batch"):
+            fitted().calibrate([])
