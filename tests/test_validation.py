@@ -664,3 +664,130 @@ def test_a_validator_read_back_is_configured_as_before():
     again = mk.DataValidator.from_json(validator.to_json())
     assert (again.tolerance, again.unique) == (0.1, (("id",),))
     assert again.fit({"id": [1, 2, 3], "x": ["a", "b", "a"]}).schema == validator.schema
+
+
+@pytest.mark.parametrize(
+    ("newest", "stale"),
+    [
+        (dt.datetime(1, 1, 1), True),
+        (dt.datetime(9999, 12, 31), False),
+        (np.datetime64(-(2**50), "s"), True),
+        (pd.Timestamp("2024-01-09") - pd.Timedelta("1ns"), True),
+        (pd.Timestamp("2024-01-09"), False),
+    ],
+)
+def test_any_date_has_an_age(newest, stale):
+    """Sentinels at either end of the calendar and single nanoseconds are compared exactly."""
+    validator = mk.DataValidator().fit(
+        {"t": pd.date_range("2024-01-01", periods=9)}, time="t", max_age=dt.timedelta(days=1)
+    )
+    report = validator.validate({"t": pd.Series([newest], dtype=object)}, now=dt.datetime(2024, 1, 10))
+    assert ("stale" in {f.check for f in report.failures}) == stale
+
+
+class Nasty:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+    __str__ = __repr__
+
+
+def test_objects_that_cannot_be_shown_are_shown_by_their_type():
+    """A value whose repr raises, and an exception whose text does, are findings like others."""
+    report = VALIDATOR.validate(with_column("price", [Nasty(), 1.5, 2.5, 3.5, 4.5, 5.5]))
+    assert "<Nasty>" in str(report)
+    assert "<Nasty>" in repr(report.failures[0])
+
+    class Shy(Exception):
+        __str__ = Nasty.__repr__
+
+    @mk.check("shy")
+    def shy(frame):
+        raise Shy
+
+    report = mk.DataValidator(VALIDATOR.schema, checks=[shy]).validate(GOOD)
+    assert "raised Shy: <Shy>" in str(report)
+
+
+def test_a_report_may_be_added_again_and_again():
+    """Sums change none of their parts: keys of one sum are not held against the next."""
+    validator = mk.DataValidator(unique=["id"]).fit({"id": [1, 2, 3]})
+    a, b, c = (validator.start().update({"id": ids}) for ids in ([4, 5], [6, 7], [6]))
+    assert found(a + b) == found(a + b) == []
+    assert found(a + a) == [("id", "unique", "error", [2, 3])]
+    assert found(a + b + c) == found(a + (b + c)) == [("id", "unique", "error", [4])]
+    run = validator.start()
+    first = run.update({"id": [4]})
+    both = run.update({"id": [5]})
+    assert found(first + both) == [("id", "unique", "error", [1])]
+    assert found(run.update({"id": [6]})) == []
+
+
+def test_keys_whose_names_join_alike_are_apart():
+    """A column named "a, b" is not the key of the columns a and b."""
+    validator = mk.DataValidator(unique=["a, b", ("a", "b")]).fit({"a, b": range(4), "a": range(4), "b": range(4)})
+    batch = {"a, b": [1, 1], "a": [1, 2], "b": [1, 2]}
+    assert (
+        found(validator.validate(batch)) == found(validator.start().update(batch)) == [("a, b", "unique", "error", [1])]
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "rows"),
+    [
+        ("cost", [D(1), 999, D(5000), 2, 3, 4], [1, 2]),
+        ("day", [np.datetime64("2000-01-01"), dt.date(2001, 1, 1), *pd.date_range("2013-01-02", periods=4)], [0, 1]),
+        ("took", [dt.timedelta(99), np.timedelta64(99, "D"), *pd.to_timedelta(["1h"] * 4)], [0, 1]),
+    ],
+)
+def test_objects_of_several_types_keep_their_limits(column, values, rows):
+    """Decimals beside integers, and every way to write a time, are compared alike in one frame and in chunks."""
+    batch = with_column(column, values, dtype=object)
+    run = VALIDATOR.start()
+    for i in range(6):
+        chunks = run.update(batch.iloc[i : i + 1])
+    assert found(VALIDATOR.validate(batch)) == found(chunks) == [(column, "range", "warning", rows)]
+
+
+def test_a_time_difference_is_no_integer():
+    """numpy counts timedelta64 among its integers; a column of numbers does not."""
+    batch = with_column("count", [1, 2, np.timedelta64(5, "s"), 4, 5, 6], dtype=object)
+    assert found(VALIDATOR.validate(batch)) == [("count", "type_value", "error", [2])]
+
+
+def test_numbers_beyond_floats_add_up():
+    """An integer of 400 digits in one chunk and floats in the next are one failure."""
+    run = mk.DataValidator().fit({"a": np.arange(30.0)}).start()
+    run.update({"a": np.array([10**400], dtype=object)})
+    assert found(run.update({"a": [1e300]})) == [("a", "range", "warning", [0, 1])]
+    assert Schema.infer({"a": np.array([10**400, 5], dtype=object)})["a"].high == 10**400
+    assert Schema.infer({"a": [D("1e400"), D(5)]})["a"].high == D("1e400")
+
+
+def test_many_missing_columns_make_a_short_report():
+    """The names that are there are listed up to twenty, so that a report does not grow by its square."""
+    validator = mk.DataValidator().fit({f"a{i}": [1] for i in range(300)})
+    report = validator.validate({f"b{i}": [1] for i in range(300)})
+    assert len(report.failures) == 600
+    assert len(str(report)) < 150_000
+
+
+def test_rows_of_arrow_views_can_be_taken():
+    """pandas cannot take rows of Arrow's string views; the validator can."""
+    text = pd.Series(pd.arrays.ArrowExtensionArray(pa.array(["JFK", None, "XXX"], pa.string_view())))
+    report = mk.DataValidator().fit({"a": ["JFK", "EWR"] * 20}).validate(pd.DataFrame({"a": text}))
+    assert found(report) == [("a", "null", "error", [1]), ("a", "domain", "error", [2])]
+    good, bad = report.split(pd.DataFrame({"a": text}))
+    assert (len(good), len(bad)) == (1, 2)
+
+
+def test_checks_keep_their_order():
+    """A validator read from JSON reports its checks in the order in which they were written."""
+
+    def bad(frame):
+        return True
+
+    one, two = mk.check("one")(bad), mk.check("two")(bad)
+    text = mk.DataValidator(VALIDATOR.schema, checks=[one, two]).to_json()
+    report = mk.DataValidator.from_json(text, checks=[two, one]).validate(GOOD)
+    assert [f.check for f in report.failures] == ["one", "two"]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mlopskit import formats, frames
 from mlopskit.errors import ConfigurationError, DataError, NotFound
-from mlopskit.stats.tolerances import unseen_share
+from mlopskit.stats.tolerances import tail_reach, unseen_share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +31,9 @@ Level: TypeAlias = str | int | float | bool
 
 RULES = ("missing_column", "dtype", "type_value", "null", "nonfinite", "domain", "range")
 """The rules of one column, in the order in which they are checked."""
+
+_ROW_RULES = RULES[2:]
+_LARGEST = float(np.finfo(np.float64).max)
 
 ENOUGH_ROWS = 20
 """Rows without a null from which inference forbids nulls: below, a null share of 14% would often go unseen."""
@@ -63,7 +66,27 @@ def _as_dict(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_levels(value: Iterable[Level] | None) -> tuple[Level, ...] | None:
+    if isinstance(value, str):
+        raise ConfigurationError(f"levels={value!r}: expected a list of levels, such as [{value!r}]")
     return None if value is None else tuple(value)
+
+
+def _typed(levels: tuple[Level, ...] | None) -> Any:
+    """Return levels as they compare: True is not 1."""
+    return None if levels is None else tuple((isinstance(v, (bool, np.bool_)), v) for v in levels)
+
+
+def _as_limit(value: Any) -> Any:
+    """Return a limit as a plain number; a moment or a span of time in nanoseconds."""
+    if isinstance(value, (np.datetime64, np.timedelta64, dt.date, dt.timedelta)):
+        return int(frames.column([value]).values[0]) if value == value else value  # NaT is not NaT
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _as_span(value: Any) -> Any:
+    if isinstance(value, np.timedelta64):
+        value = value.astype("timedelta64[us]").item()
+    return value.to_pytimedelta() if hasattr(value, "to_pytimedelta") else value
 
 
 def _as_columns(value: Iterable[ColumnSchema]) -> tuple[ColumnSchema, ...]:
@@ -83,7 +106,42 @@ def as_keys(value: Keys) -> tuple[tuple[str, ...], ...]:
     """
     if isinstance(value, str):
         raise ConfigurationError(f"unique={value!r}: expected a list of keys, such as [{value!r}]")
-    return tuple((key,) if isinstance(key, str) else tuple(key) for key in value)
+    keys = tuple((key,) if isinstance(key, str) or not isinstance(key, Iterable) else tuple(key) for key in value)
+    for key in keys:
+        if not key or len(set(key)) < len(key) or not all(isinstance(name, str) for name in key):
+            raise ConfigurationError(f"unique holds {key!r}: expected different column names, as text")
+    return tuple(dict.fromkeys(keys))
+
+
+@frozen
+class Sample:
+    """The sample that inferred limits rest on: a new batch of the same law may exceed it a little.
+
+    Parameters
+    ----------
+    n_rows
+        Values in the reference.
+    low, high
+        The least and the greatest of them.
+    least, most
+        How far a value of the same law may lie: values beyond are reported, however few.
+
+    Raises
+    ------
+    ConfigurationError
+        When these are no numbers, or no numbers in this order.
+    """
+
+    n_rows: int
+    low: float
+    high: float
+    least: float
+    most: float
+
+    def __attrs_post_init__(self) -> None:
+        limits = (self.least, self.low, self.high, self.most)
+        if not (_is_size(self.n_rows) and all(map(_is_finite, limits)) and list(limits) == sorted(limits)):
+            raise ConfigurationError(f"{self}: expected a number of rows, and least <= low <= high <= most")
 
 
 @frozen
@@ -106,10 +164,10 @@ class ColumnSchema:
     low, high
         Smallest and largest allowed value, inclusive: an exact `int` for integers, `int` nanoseconds since 1970 (UTC)
         for datetimes, `int` nanoseconds for durations, `Decimal` for decimals, else `float`, which is compared with the
-        precision of a 32-bit float. None means no limit.
-    n_reference
-        Values of the reference behind `low` and `high` of a float column: a new batch of the same law may exceed them
-        a little. 0 where the limits are meant as they stand.
+        precision of a 32-bit float. None means no limit. Moments and spans of time are taken as nanoseconds.
+    sample
+        What inferred limits of a float column rest on. Where `low` and `high` are the sample's, a
+        new batch of the same law may exceed them a little; other limits are meant as they stand.
     levels
         The allowed values, typed; None where they are not enforced.
     zoned
@@ -122,7 +180,7 @@ class ColumnSchema:
     Raises
     ------
     ConfigurationError
-        When a kind, rule, severity, tolerance or limit cannot work.
+        When a kind, rule, severity, tolerance, limit or level cannot work.
 
     Examples
     --------
@@ -135,10 +193,10 @@ class ColumnSchema:
     nullable: bool = True
     null_share: float = 0.0
     finite: bool = True
-    low: Number | None = None
-    high: Number | None = None
-    n_reference: int = 0
-    levels: tuple[Level, ...] | None = field(default=None, converter=_as_levels)
+    low: Number | None = field(default=None, converter=_as_limit)
+    high: Number | None = field(default=None, converter=_as_limit)
+    sample: Sample | None = None
+    levels: tuple[Level, ...] | None = field(default=None, converter=_as_levels, eq=_typed)
     zoned: bool = False
     severity: dict[str, Severity] = field(factory=dict, converter=_as_dict, hash=False)
     tolerance: dict[str, float] = field(factory=dict, converter=_as_dict, hash=False)
@@ -154,11 +212,41 @@ class ColumnSchema:
                 raise ConfigurationError(f"{where}: severity of {rule!r} is {severity!r}; expected error or warning")
         for rule, share in self.tolerance.items():
             check_share(f"{where}: tolerance of {rule!r}", share)
-        for limit in (self.low, self.high):
-            if limit is not None and not math.isfinite(limit):
+            if rule not in _ROW_RULES:
+                raise ConfigurationError(f"{where}: {rule!r} concerns a whole column and takes no tolerance of rows")
+        for name in ("nullable", "finite", "zoned"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(f"{where}: {name}={getattr(self, name)!r}; expected True or False")
+        self._check_limits(where)
+        if self.levels is not None:
+            self._check_levels(where, self.levels)
+
+    def _check_limits(self, where: str) -> None:
+        limits = [limit for limit in (self.low, self.high) if limit is not None]
+        if self.sample is not None and not isinstance(self.sample, Sample):
+            raise ConfigurationError(f"{where}: sample={self.sample!r}; expected a Sample, or None")
+        for limit in limits:
+            if not _is_finite(limit):
                 raise ConfigurationError(f"{where}: a limit is {limit!r}; expected a finite number, or None")
-        if self.low is not None and self.high is not None and self.low > self.high:
+        if limits and self.kind not in frames.NUMERIC:
+            raise ConfigurationError(f"{where}: a column of kind {self.kind!r} has no limits; leave low and high None")
+        if self.kind in ("int", "datetime", "duration") and any(not isinstance(limit, int) for limit in limits):
+            raise ConfigurationError(f"{where}: a limit is {limits!r}; expected integers for kind {self.kind!r}")
+        if len(limits) == 2 and limits[0] > limits[1]:
             raise ConfigurationError(f"{where}: low={self.low!r} is above high={self.high!r}")
+
+    def _check_levels(self, where: str, levels: tuple[Level, ...]) -> None:
+        if self.kind in ("datetime", "duration"):
+            raise ConfigurationError(f"{where}: a column of kind {self.kind!r} has no levels; leave them None")
+        plain = (str, int, float, np.generic, decimal.Decimal)
+        for level in levels:
+            if not isinstance(level, plain) or level != level:
+                raise ConfigurationError(f"{where}: a level is {level!r}; expected text, a number or a boolean")
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the limits are those of the sample, which a batch of the same law may exceed a little."""
+        return self.sample is not None and (self.low, self.high) == (self.sample.low, self.sample.high)
 
     def severity_of(self, rule: str) -> Severity:
         """Return the severity of a rule."""
@@ -171,6 +259,16 @@ class ColumnSchema:
         text = f"{frames.stamp(self.kind, int(limit))}"
         shorter = text.rstrip("0").rstrip(".") if "." in text else text
         return shorter + ("Z" if self.zoned else "")
+
+
+def _is_finite(limit: Any) -> bool:
+    if isinstance(limit, bool) or not isinstance(limit, (int, float, decimal.Decimal)):
+        return False
+    return limit.is_finite() if isinstance(limit, decimal.Decimal) else isinstance(limit, int) or math.isfinite(limit)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def check_share(name: str, share: float) -> None:
@@ -253,10 +351,11 @@ class Schema:
     min_rows: int | None = None
     max_rows: int | None = None
     time: str | None = None
-    max_age: dt.timedelta | None = None
+    max_age: dt.timedelta | None = field(default=None, converter=_as_span)
 
     def __attrs_post_init__(self) -> None:
         check_share("tolerance", self.tolerance)
+        self._check_sizes()
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
         if twice:
             raise ConfigurationError(f"columns {twice} are described twice: each name means one column")
@@ -270,6 +369,17 @@ class Schema:
             raise ConfigurationError(f"time={self.time!r} is of kind {self[self.time].kind!r}; expected datetime")
         if self.max_age is not None and self.time is None:
             raise ConfigurationError("max_age needs time=, the name of the column to read the age from")
+
+    def _check_sizes(self) -> None:
+        for name in ("min_rows", "max_rows"):
+            size = getattr(self, name)
+            if size is not None and not _is_size(size):
+                raise ConfigurationError(f"{name}={size!r}; expected a number of rows, at least 0, or None")
+        if self.max_rows is not None and (self.min_rows or 0) > self.max_rows:
+            raise ConfigurationError(f"min_rows={self.min_rows} is above max_rows={self.max_rows}")
+        age = self.max_age
+        if age is not None and not (isinstance(age, dt.timedelta) and age >= dt.timedelta(0)):
+            raise ConfigurationError(f"max_age={age!r}; expected a timedelta of at least 0, such as timedelta(days=1)")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -307,13 +417,18 @@ class Schema:
 
         Kinds are errors. A null is an error where the reference has at least 20 rows and no null, a warning where it
         has fewer rows. Infinities are errors where it has none. Ranges are warnings: exact limits for integers,
-        datetimes (no upper limit: the newest rows are always later), durations and decimals; for floats, only what a
-        batch of the same law rarely shows is reported. Levels are enforced where they are few and seen often: at most
-        500 for text and categories, at most 50, each seen 20 times, for integers that do not merely count upwards down
-        the rows. Where every level was seen 5 times, any unseen level is an error. Elsewhere the tail is open: unseen
-        levels are an error beyond the share of rows that the reference predicts (Good 1953: levels seen once / rows)
-        plus 2%, because rows come in time and a level that is new brings all its rows at once. A column of `unique` has
-        neither range nor levels: new rows have new ids.
+        datetimes (no upper limit: the newest rows are always later), durations and decimals; for floats only what a
+        batch of the same law rarely shows is reported: more values outside than the extremes of a sample leave there
+        (`stats.tolerances.allowed_outside`), or one further out than its tails reach (`stats.tolerances.tail_reach`).
+        Levels are enforced where they are few and seen often: at most 500 for text and categories, at most 50, each
+        seen 20 times, for integers that do not merely count upwards down the rows. Where every level was seen 5 times,
+        any unseen level is an error. Elsewhere the tail is open: unseen levels are an error beyond the share of rows
+        that the reference predicts (Good 1953: levels seen once / rows) plus 2%, because rows come in time and a level
+        that is new brings all its rows at once. Integers of which the least or the greatest is seen less than half as
+        often as its neighbour may be counts with a tail: unseen ones are an error beyond 3 / rows, the rule of three
+        (Hanley and Lippman-Hand 1983: with 95% confidence what was not seen in n rows has a share below 3 / n). A
+        column of `unique` has neither range nor levels: new rows have new ids; integers that count upwards down the
+        rows, or lie densely without a repeat, have no upper limit.
 
         Parameters
         ----------
@@ -389,10 +504,12 @@ class Schema:
         if isinstance(target, Schema):
             return attrs.evolve(target, **changes)
         if {"low", "high"} & changes.keys():
-            changes = {"n_reference": 0, **changes}
-        for name in {"severity", "tolerance"} & changes.keys():
+            changes = {"sample": None, **changes}
+        for name, rules in (("severity", RULES), ("tolerance", _ROW_RULES)):
+            if name not in changes:
+                continue
             value = changes[name]
-            by_rule = value if isinstance(value, Mapping) else dict.fromkeys(RULES, value)
+            by_rule = value if isinstance(value, Mapping) else dict.fromkeys(rules, value)
             changes[name] = {**getattr(target, name), **by_rule}
         changed = attrs.evolve(target, **changes)
         return attrs.evolve(self, columns=tuple(changed if c is target else c for c in self.columns))
@@ -511,12 +628,20 @@ def _infer_column(column: frames.Column, tolerance: float, *, is_key: bool) -> C
         finite=not bool(frames.infinite(column).any()),
         low=low,
         high=high,
-        n_reference=len(valid) if column.kind == "float" and low is not None else 0,
+        sample=_sample(column, valid, low, high),
         levels=levels,
         zoned=column.zone is not None,
         severity=severity,
         tolerance={"domain": max(unseen, tolerance)} if unseen > 0 else {},
     )
+
+
+def _sample(column: frames.Column, valid: NDArray[Any], low: Any, high: Any) -> Sample | None:
+    """Return what inferred limits rest on; None where they are exact."""
+    if column.kind != "float" or low is None:
+        return None
+    below, above = tail_reach(valid[~frames.infinite(column)[~column.missing]])
+    return Sample(len(valid), low, high, max(low - below, -_LARGEST), min(high + above, _LARGEST))
 
 
 def _limits(column: frames.Column, valid: NDArray[Any]) -> tuple[Number | None, Number | None]:
@@ -528,13 +653,24 @@ def _limits(column: frames.Column, valid: NDArray[Any]) -> tuple[Number | None, 
         return low, high
     if column.kind == "float":
         return float(low), float(high)
-    return int(low), None if column.kind == "datetime" else int(high)
+    grows = column.kind == "datetime" or (column.kind == "int" and _grows(valid))
+    return int(low), None if grows else int(high)
+
+
+def _grows(values: NDArray[Any]) -> bool:
+    """Whether integers look like ids or a counter: many, and upwards down the rows or densely without a repeat."""
+    if len(values) < ENOUGH_ROWS:
+        return False
+    if not (values[1:] < values[:-1]).any():
+        return len(np.unique(values)) > MAX_CODES or bool((values[1:] > values[:-1]).all())
+    span = int(values.max()) - int(values.min()) + 1
+    return span <= 2 * len(values) and len(np.unique(values)) == len(values)
 
 
 def _levels(column: frames.Column, valid: NDArray[Any]) -> tuple[tuple[Level, ...] | None, float]:
     """Return the levels to enforce, or None, and the share of rows that may hold others."""
     if column.kind == "int":
-        return _codes(valid), 0.0
+        return _codes(valid)
     if column.levels is None or len(valid) == 0:
         return None, 0.0
     counts = np.bincount(valid, minlength=len(column.levels))
@@ -548,15 +684,19 @@ def _levels(column: frames.Column, valid: NDArray[Any]) -> tuple[tuple[Level, ..
     return kept, 0.0 if seen.min() >= OFTEN else share + NEW_LEVEL_SHARE
 
 
-def _codes(valid: NDArray[Any]) -> tuple[Level, ...] | None:
-    """Return the values of an integer column that holds codes: few, each seen often, and no clock or counter."""
+def _codes(valid: NDArray[Any]) -> tuple[tuple[Level, ...] | None, float]:
+    """Return the values of an integer column that holds codes, and the share of rows that may hold others.
+
+    Codes are few, each seen often, and no clock or counter.
+    """
     head = valid[: CODE_OFTEN * MAX_CODES]
     if len(valid) < CODE_OFTEN or len(np.unique(head)) > MAX_CODES or not (valid[1:] < valid[:-1]).any():
-        return None
+        return None, 0.0
     values, counts = np.unique(valid, return_counts=True)
     if len(values) > MAX_CODES or counts.min() < CODE_OFTEN:
-        return None
-    return tuple(int(v) for v in values)
+        return None, 0.0
+    has_tail = len(values) > 1 and bool(2 * counts[0] < counts[1] or 2 * counts[-1] < counts[-2])
+    return tuple(int(v) for v in values), 3 / len(valid) if has_tail else 0.0
 
 
 def _is_key(column: frames.Column) -> bool:
@@ -575,21 +715,14 @@ def _column_changes(old: Schema, new: Schema, a: ColumnSchema) -> Iterable[tuple
         return
     b = new[a.name]
     if a.kind != b.kind:
-        yield not compatible(a.kind, b.kind), f"{a.name}: kind {a.kind} -> {b.kind}"
-    if a.zoned != b.zoned:
+        yield not _admits(a, b), f"{a.name}: kind {a.kind} -> {b.kind}"
+    if a.zoned != b.zoned and b.kind != "other":
         yield True, f"{a.name}: time zone {'expected' if b.zoned else 'no longer expected'}"
     if a.nullable != b.nullable:
         yield b.severity_of("null") == "error" and not b.nullable, f"{a.name}: null {_allowed(b.nullable)}"
     if a.finite != b.finite:
         yield b.severity_of("nonfinite") == "error" and b.finite, f"{a.name}: infinity {_allowed(not b.finite)}"
-    for side, sign in (("low", 1), ("high", -1)):
-        before, after = getattr(a, side), getattr(b, side)
-        if before != after:
-            tighter = after is not None and (before is None or sign * after > sign * before)
-            yield (
-                tighter and b.severity_of("range") == "error",
-                f"{a.name}: {side} {_side(a, before)} -> {_side(b, after)}",
-            )
+    yield from _limit_changes(a, b)
     yield from _level_changes(a, b)
     for rule in RULES:
         if a.severity_of(rule) != b.severity_of(rule):
@@ -601,14 +734,49 @@ def _column_changes(old: Schema, new: Schema, a: ColumnSchema) -> Iterable[tuple
             yield breaks, f"{a.name}: tolerance of {rule} {before:g} -> {after:g}"
 
 
+def _admits(a: ColumnSchema, b: ColumnSchema) -> bool:
+    """Whether what passes as one kind passes as the other: values and columns that were only warned of included."""
+    if b.severity_of("dtype") == b.severity_of("type_value") == "warning":
+        return True
+    strict = a.severity_of("dtype") == a.severity_of("type_value") == "error" and not a.tolerance.get("type_value")
+    texts = a.levels is not None and all(isinstance(v, str) for v in a.levels)
+    wider = (a.kind, b.kind) in {("int", "float"), ("str", "category")} or b.kind == "other"
+    return strict and (wider or ((a.kind, b.kind) == ("category", "str") and texts))
+
+
+def _limit_changes(a: ColumnSchema, b: ColumnSchema) -> Iterable[tuple[bool, str]]:
+    enforced = b.severity_of("range") == "error"
+    for side, sign in (("low", 1), ("high", -1)):
+        before, after, reach = getattr(a, side), getattr(b, side), _reach(a, side)
+        tighter = after is not None and (reach is None or sign * after > sign * reach)
+        if before != after:
+            sample = " of a sample" if a.is_sampled and not b.is_sampled else ""
+            yield tighter and enforced, f"{a.name}: {side} {_side(a, before)}{sample} -> {_side(b, after)}"
+        elif a.is_sampled and not b.is_sampled:
+            yield enforced, f"{a.name}: {side} {_side(b, after)} meant as it stands"
+        elif b.is_sampled and not a.is_sampled:
+            yield False, f"{a.name}: {side} {_side(b, after)} that of a sample, which a batch may exceed a little"
+    if a.sample and b.sample and a.is_sampled and b.is_sampled and a.sample.n_rows != b.sample.n_rows:
+        more = b.sample.n_rows > a.sample.n_rows
+        yield more and enforced, f"{a.name}: rows behind the limits {a.sample.n_rows} -> {b.sample.n_rows}"
+
+
+def _reach(column: ColumnSchema, side: str) -> Any:
+    """Return how far values may lie: beyond the limit where that is a sample's."""
+    if column.sample is None or not column.is_sampled:
+        return getattr(column, side)
+    return column.sample.least if side == "low" else column.sample.most
+
+
 def _level_changes(a: ColumnSchema, b: ColumnSchema) -> Iterable[tuple[bool, str]]:
     if a.levels is None and b.levels is not None:
         yield b.severity_of("domain") == "error", f"{a.name}: levels enforced ({len(b.levels)})"
     elif b.levels is None and a.levels is not None:
         yield False, f"{a.name}: levels no longer enforced"
     elif a.levels is not None and b.levels is not None:
-        gone = [v for v in a.levels if v not in b.levels]
-        fresh = [v for v in b.levels if v not in a.levels]
+        known, wanted = _typed(a.levels), _typed(b.levels)
+        gone = [v for v, key in zip(a.levels, known, strict=True) if key not in wanted]
+        fresh = [v for v, key in zip(b.levels, wanted, strict=True) if key not in known]
         if gone:
             yield b.severity_of("domain") == "error", f"{a.name}: levels removed {gone}"
         if fresh:

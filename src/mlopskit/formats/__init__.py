@@ -47,6 +47,7 @@ TAGS: dict[str, str] = {
     "Both": "mlopskit.retraining:Both",
     "Calibration": "mlopskit.stats.estimation.calibration:Calibration",
     "ColumnSchema": "mlopskit.schema:ColumnSchema",
+    "Sample": "mlopskit.schema:Sample",
     "ColumnProfile": "mlopskit.profiling.columns:ColumnProfile",
     "Confusion": "mlopskit.stats.estimation.metrics:Confusion",
     "Decision": "mlopskit.records:Decision",

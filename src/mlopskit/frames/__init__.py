@@ -35,6 +35,7 @@ from mlopskit.frames.reading import Frame as Frame
 from mlopskit.frames.reading import Kind as Kind
 from mlopskit.frames.reading import column as column
 from mlopskit.frames.reading import infinite as infinite
+from mlopskit.frames.reading import of_kind as of_kind
 from mlopskit.frames.reading import restore as restore
 from mlopskit.frames.reading import stamp as stamp
 from mlopskit.frames.sources import accumulate as accumulate

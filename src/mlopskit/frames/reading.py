@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -34,6 +34,7 @@ NUMERIC: frozenset[str] = frozenset({"int", "float", "datetime", "duration", "de
 """Kinds whose values are numbers that can be ordered and binned."""
 
 _NANOSECONDS = {"D": 86_400 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+_OF_A_NANOSECOND = {"ps": 10**3, "fs": 10**6, "as": 10**9}
 _DAYS_OF_A_MONTH = 30
 _EXACT = 2**53  # up to here floats hold every integer
 
@@ -300,6 +301,30 @@ def _object_column(series: pd.Series[Any], name: str, null: NDArray[np.bool_]) -
     return Column(name, "other", objects, null)
 
 
+def of_kind(kind: Kind, values: Iterable[Any], null: NDArray[np.bool_], name: str, zone: str | None = None) -> Column:
+    """Return objects as a column of this kind, which each of them has; those under a null do not matter.
+
+    >>> of_kind("decimal", [decimal.Decimal(1), 2], np.zeros(2, dtype=bool), "price").values.tolist()
+    [Decimal('1'), Decimal('2')]
+    """
+    read: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+        "int": (0, int),
+        "float": (0.0, _as_number),
+        "decimal": (decimal.Decimal(0), lambda v: v if isinstance(v, decimal.Decimal) else decimal.Decimal(int(v))),
+        "datetime": (0, _count),
+        "duration": (0, _count),
+    }
+    if kind not in read:
+        return column(_objects(None if gone else v for v, gone in zip(values, null, strict=True)), name)
+    filler, make = read[kind]
+    made = _objects(filler if gone else make(v) for v, gone in zip(values, null, strict=True))
+    return _integers(made, name, null) if kind == "int" else Column(name, kind, made, null, zone=zone)
+
+
+def _as_number(value: Any) -> Any:
+    return int(value) if isinstance(value, (int, np.integer)) else float(value)
+
+
 def _needs_integers(numbers: NDArray[Any]) -> bool:
     """Whether whole numbers of both types hold one that floats round."""
     whole = (isinstance(v, (int, np.integer)) or v.is_integer() for v in numbers)
@@ -344,9 +369,12 @@ def _count(value: Any) -> int:
         value = np.timedelta64(value)
     elif isinstance(value, dt.date):
         value = np.datetime64(value)
-    if np.datetime_data(value.dtype)[0] not in _NANOSECONDS:
-        value = value.astype(f"{value.dtype.kind}8[s]")
     unit, step = np.datetime_data(value.dtype)
+    if unit in _OF_A_NANOSECOND:
+        return int(value.astype(np.int64)) * step // _OF_A_NANOSECOND[unit]
+    if unit not in _NANOSECONDS:
+        value = value.astype(f"{value.dtype.kind}8[s]")
+        unit, step = "s", 1
     return int(value.astype(np.int64)) * step * _NANOSECONDS[unit]
 
 

@@ -124,7 +124,7 @@ def take(data: Frame, positions: ArrayLike) -> Frame:
         return data[index]
     eager = _eager(data)
     if isinstance(eager, pd.DataFrame):
-        taken = eager.iloc[index]
+        taken = _without_view_dtypes(eager).iloc[index]
         return {str(c): taken[c].to_numpy() for c in taken.columns} if isinstance(data, dict) else taken
     return eager[index]
 
@@ -137,6 +137,21 @@ def _without_views(data: Any) -> Any:
     fields = [f.with_type(large[f.type]) if f.type in large else f for f in data.schema]
     wanted = pa.schema(fields, metadata=data.schema.metadata)
     return data if wanted == data.schema else data.cast(wanted)
+
+
+def _without_view_dtypes(data: pd.DataFrame) -> pd.DataFrame:
+    """Return a pandas frame with Arrow's views of text and bytes in a layout that rows can be taken from."""
+    held = (str(getattr(dtype, "pyarrow_dtype", "")) for dtype in data.dtypes)
+    views = [i for i, name in enumerate(held) if name in {"string_view", "binary_view"}]
+    if not views:
+        return data
+    import pyarrow as pa
+
+    table = _without_views(pa.table([data.iloc[:, i].array.__arrow_array__() for i in views], [str(i) for i in views]))
+    kept = data.copy(deep=False)
+    for i, values in zip(views, table.columns, strict=True):
+        kept.isetitem(i, pd.arrays.ArrowExtensionArray(values))
+    return kept
 
 
 def chosen(data: Frame, wanted: Sequence[str]) -> Frame:

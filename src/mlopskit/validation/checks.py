@@ -54,7 +54,8 @@ class Check(ABC):
         """Return which rows of the batch are bad: a mask of shape (n_rows,), True where bad; or one bool for them all.
 
         The frame is the batch as it was sent, and may not be changed. A null in the mask counts as not bad. What this
-        raises becomes a failure named check_error.
+        raises becomes a failure named check_error. A batch that comes in chunks or pieces is asked piece by piece: a
+        rule that compares rows with one another then sees one piece at a time.
         """
 
 

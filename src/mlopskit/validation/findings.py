@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,15 @@ MAX_KEYS = 10_000_000
 
 Key = tuple[str, str | None, str]
 """Of what kind a finding is, and the column and check concerned."""
+
+
+def key_name(columns: Sequence[str]) -> str:
+    """Return the name under which findings about a key stand: one that no other key has, whatever its columns.
+
+    >>> key_name(("a, b",)) == key_name(("a", "b"))
+    False
+    """
+    return "\0".join(columns)
 
 
 @frozen(eq=False)
@@ -72,6 +82,12 @@ class KeySet:
 
     def __init__(self) -> None:
         self.hashes, self.positions = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
+
+    def copy(self) -> KeySet:
+        """Return a set of the same keys that grows by itself."""
+        same = KeySet()
+        same.hashes, same.positions = self.hashes, self.positions
+        return same
 
     def add(self, hashes: NDArray[np.uint64], positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Take in keys in the order of their rows; return the positions of those that were there already.
@@ -127,21 +143,27 @@ class Findings:
     newest: int | None
     keys: dict[str, KeySet]
 
+    def settled(self) -> Findings:
+        """Return the same findings with keys of their own, which later parts do not change."""
+        return evolve(self, keys={name: keys.copy() for name, keys in self.keys.items()})
+
     def __add__(self, other: Findings) -> Findings:
         later = {key: found.after(self.n_rows) for key, found in other.broken.items()}
         broken = {**self.broken, **later}
         for key in self.broken.keys() & later.keys():
             broken[key] = self.broken[key] + later[key]
+        together = dict(self.keys)
         for name, keys in self.keys.items():
             if keys is not other.keys[name]:
-                _compare(name, keys, other.keys[name], self.n_rows, broken)
+                together[name] = keys.copy()
+                _compare(name, together[name], other.keys[name], self.n_rows, broken)
         return Findings(
             self.n_rows + other.n_rows,
             broken,
             {name: n + other.n_known[name] for name, n in self.n_known.items()},
             self.typed | other.typed,
             extremes((None, self.newest), (None, other.newest))[1],
-            self.keys,
+            together,
         )
 
 

@@ -156,7 +156,13 @@ class ValidationMonitor(formats.Stored):
         return ValidationState(self._config(), np.zeros((0, n)), RankBets.start([False] * n))
 
     def __attrs_post_init__(self) -> None:
-        if isinstance(self.random_state, bool) or not 0 <= self.random_state < 2**64:
+        if ANY[1] in self.checks:
+            raise ConfigurationError(f"a check is named {ANY[1]!r}, as the monitor's own question: rename the check")
+        if (
+            isinstance(self.random_state, bool)
+            or not isinstance(self.random_state, int)
+            or not 0 <= self.random_state < 2**64
+        ):
             raise ConfigurationError(f"random_state={self.random_state!r}: expected an integer from 0 to 2**64 - 1")
         if self.state.config != self._config():
             raise StateMismatch(

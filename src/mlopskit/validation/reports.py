@@ -11,17 +11,21 @@ from attrs import evolve, field, frozen
 from numpy.typing import NDArray
 
 from mlopskit import frames
-from mlopskit.display.words import percent, plural
+from mlopskit.display.words import listed, percent, plural, short
 from mlopskit.errors import DataError, ValidationFailed
 from mlopskit.evidence import Report
 from mlopskit.schema import ColumnSchema, Level, Schema, Severity
 from mlopskit.stats.tolerances import allowed_outside, allowed_rows
 from mlopskit.validation.checks import Check
-from mlopskit.validation.findings import SHOWN, Broken, Findings
+from mlopskit.validation.findings import SHOWN, Broken, Findings, key_name
 from mlopskit.validation.rules import expected
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 @frozen(eq=False)
@@ -56,7 +60,7 @@ class Failure:
     n_rows: int
     severity: Severity
     rows: NDArray[np.intp] = field(repr=False)
-    examples: tuple[Any, ...]
+    examples: tuple[Any, ...] = field(repr=listed)
     message: str
     share: float = field(init=False)
 
@@ -112,7 +116,7 @@ class ValidationReport(Report):
             raise DataError("these reports are of different validators and do not add")
         if a.schema.unique and not (a.found.keys and b.found.keys):
             raise DataError("keys were compared within each batch alone: validate parts by start() and update()")
-        return judge(a.schema, a.checks, a.found + b.found, b.now)
+        return judge(a.schema, a.checks, a.found.settled() + b.found, b.now)
 
     @property
     def passed(self) -> bool:
@@ -219,11 +223,10 @@ class _Judge:
             yield self.all_rows(None, "volume", "warning", f"the batch has {n} rows; expected {limits}")
         if schema.max_age is None or self.found.newest is None:
             return
-        newest, moment = np.datetime64(self.found.newest, "ns"), frames.utc(now)
-        age = dt.timedelta(
-            microseconds=int((np.datetime64(moment.replace(tzinfo=None)) - newest) / np.timedelta64(1, "us"))
-        )
-        if age > schema.max_age:
+        moment = frames.utc(now)
+        microseconds = (moment - _EPOCH) // _MICROSECOND - self.found.newest // 1000
+        if microseconds > schema.max_age // _MICROSECOND:
+            age = min(microseconds, dt.timedelta.max // _MICROSECOND) * _MICROSECOND
             before = f"{age} before {moment:%Y-%m-%d %H:%M}"
             shown = schema[str(schema.time)].show(self.found.newest)
             text = f"the newest row is of {shown}, {before}; expected at most {schema.max_age}"
@@ -271,11 +274,10 @@ class _Judge:
 
     def keys(self) -> Iterator[Failure]:
         for key in self.schema.unique:
-            name = ", ".join(key)
-            broken = self.found.broken.get(("key", name, "unique"))
+            broken = self.found.broken.get(("key", key_name(key), "unique"))
             if broken is not None:
                 text = "repeat the key of an earlier row"
-                yield self.rows(name, "unique", "error", self.schema.tolerance, broken, text)
+                yield self.rows(", ".join(key), "unique", "error", self.schema.tolerance, broken, text)
 
     def custom(self, checks: Iterable[Check]) -> Iterator[Failure]:
         for check in checks:
@@ -313,7 +315,7 @@ class _Judge:
         parts = [f"{n} of {plural(n_rows, 'row')} ({percent(n / n_rows)}) {text}"]
         if tolerance > 0:
             parts.append(f"a tolerance of {percent(tolerance)} allows {allowed} in a batch of this size")
-        shown = ", ".join(_short(v) for v in examples)
+        shown = ", ".join(short(v) for v in examples)
         parts.append(f"at {', '.join(str(r) for r in rows[:SHOWN])}" + (f": {shown}" if shown else ""))
         where = "" if column is None else f"{column}: "
         within: Severity = "warning" if n <= allowed else severity
@@ -336,22 +338,13 @@ def _limits(spec: ColumnSchema, broken: Broken) -> str:
 
 
 def _expected_by_chance(spec: ColumnSchema, broken: Broken, n_known: int) -> bool:
-    """Whether a batch of the reference's law may hold this: few values, none further out than the reference is wide."""
-    if not spec.n_reference or spec.low is None or spec.high is None:
+    """Whether a batch of the reference's law may hold this: few values, none further out than its tails reach."""
+    sample = spec.sample
+    if sample is None or not spec.is_sampled or broken.low < sample.least or broken.high > sample.most:
         return False
-    low, high = float(spec.low), float(spec.high)
-    try:
-        wild = broken.high - high > high - low or low - broken.low > high - low
-    except OverflowError:  # an integer beyond the range of floats
-        return False
-    return not wild and len(broken.rows) <= allowed_outside(n_known, spec.n_reference)
+    return len(broken.rows) <= allowed_outside(n_known, sample.n_rows)
 
 
 def _listed(levels: tuple[Level, ...]) -> str:
-    shown = ", ".join(_short(v) for v in levels[:SHOWN])
+    shown = ", ".join(short(v) for v in levels[:SHOWN])
     return shown if len(levels) <= SHOWN else f"{shown}, ... ({len(levels)} levels)"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

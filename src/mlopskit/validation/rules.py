@@ -13,10 +13,11 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from mlopskit import frames
+from mlopskit.display.words import as_text, listed
 from mlopskit.schema import ColumnSchema, Level, Schema, compatible
 from mlopskit.stats.sketches import mix64
 from mlopskit.validation.checks import Check, as_mask
-from mlopskit.validation.findings import SHOWN, Broken, Findings, Key, KeySet
+from mlopskit.validation.findings import SHOWN, Broken, Findings, Key, KeySet, key_name
 
 _FLOAT32 = 2.0**-23  # relative spacing of 32-bit floats
 
@@ -34,7 +35,7 @@ class Look:
 
     def __init__(self, schema: Schema, checks: Sequence[Check], *, in_pieces: bool) -> None:
         self.schema, self.checks, self.in_pieces = schema, checks, in_pieces
-        self.keys = {", ".join(key): KeySet() for key in schema.unique} if in_pieces else {}
+        self.keys = {key_name(key): KeySet() for key in schema.unique} if in_pieces else {}
         self.n_rows = 0
 
     def __call__(self, frame: frames.Frame) -> Findings:
@@ -45,7 +46,7 @@ class Look:
         n_known, typed, held = dict.fromkeys(specs, 0), set[str](), dict[str, frames.Column]()
         for name in specs:
             if batch.times[name] == 0:
-                text = f"the column is missing; the batch has {list(batch.times)}"
+                text = f"the column is missing; the batch has {listed(list(batch.times))}"
                 broken["column", name, "missing_column"] = batch.whole(text)
         for column in frames.each(frame) if batch.n_rows else ():
             name = column.name
@@ -83,20 +84,20 @@ class Look:
         for key in self.schema.unique:
             if not all(name in held for name in key) or (batch.n_rows == 1 and not self.in_pieces):
                 continue
-            name, columns = ", ".join(key), [held[name] for name in key]
+            name, columns = key_name(key), [held[name] for name in key]
             if self.in_pieces:
                 hashes, rows = _hashes(columns)
                 repeats = self.keys[name].add(hashes, rows + self.n_rows) - self.n_rows
             else:
                 repeats = np.flatnonzero(frames.repeated(columns))
             if len(repeats):
-                yield ("key", name, "unique"), batch.at(name, repeats)
+                yield ("key", name, "unique"), batch.at(key[0] if len(key) == 1 else None, repeats)
 
     def _custom(self, check: Check, batch: _Batch) -> Iterator[tuple[Key, Broken]]:
         try:
             bad = as_mask(check.failing(frames.shallow(batch.frame)), batch.n_rows)
         except Exception as error:  # whatever a check of the user raises is a finding
-            text = f"the check {check.name!r} raised {type(error).__name__}: {error}; mend the check"
+            text = f"the check {check.name!r} raised {type(error).__name__}: {as_text(error)}; mend the check"
             yield ("custom", check.name, "check_error"), batch.whole(text)
             return
         if isinstance(bad, bool):
@@ -128,19 +129,21 @@ def _newest(time: frames.Column | None) -> int | None:
 
 @frozen(eq=False)
 class _Batch:
-    """A frame, and how often each name stands in it."""
+    """A frame, how often each name stands in it, and the positions of its rows."""
 
     frame: frames.Frame
     n_rows: int
     times: Counter[str]
+    rows: NDArray[np.int64]
 
     @classmethod
     def of(cls, frame: frames.Frame) -> _Batch:
-        return cls(frame, frames.n_rows(frame), Counter(frames.names(frame)))
+        n_rows = frames.n_rows(frame)
+        return cls(frame, n_rows, Counter(frames.names(frame)), np.arange(n_rows, dtype=np.int64))
 
     def whole(self, text: str) -> Broken:
         """Return a finding that concerns every row."""
-        return Broken(np.arange(self.n_rows, dtype=np.int64), text=text)
+        return Broken(self.rows, text=text)
 
     def at(self, column: str | None, rows: NDArray[np.int64], **more: Any) -> Broken:
         """Return a finding of these rows, with the first values as they were sent."""
@@ -186,8 +189,7 @@ class _Rules:
         text = f"the column holds {_kind(column)}; expected {expected(self.spec)}; nothing is converted"
         held = np.flatnonzero(~column.missing)
         examples = frames.cells(self.batch.frame, self.spec.name, held[:SHOWN])
-        rows = np.arange(self.batch.n_rows, dtype=np.int64)
-        return Broken(rows, examples, text, missing=np.flatnonzero(column.missing))
+        return Broken(self.batch.rows, examples, text, missing=np.flatnonzero(column.missing))
 
     def values(self, column: frames.Column) -> Iterator[tuple[str, Broken]]:
         spec, open_rows = self.spec, ~column.missing
@@ -204,7 +206,10 @@ class _Rules:
         outside = _outside(spec, column, open_rows)
         if outside is not None:
             beyond = column.values[outside]
-            yield from self.rows("range", outside, low=beyond.min(), high=beyond.max())
+            low, high = beyond.min(), beyond.max()
+            if isinstance(low, np.generic):
+                low, high = low.item(), high.item()
+            yield from self.rows("range", outside, low=low, high=high)
 
 
 def _is_clean(spec: ColumnSchema, column: frames.Column) -> bool:
@@ -245,14 +250,12 @@ def _typed(spec: ColumnSchema, column: frames.Column) -> frames.Column | None:
 def _right_objects(spec: ColumnSchema, column: frames.Column) -> frames.Column:
     right = np.fromiter((_is_right(v, spec) for v in column.values), dtype=bool, count=len(column))
     missing = ~right | column.null
+    zone = "UTC" if spec.zoned else None
+    if spec.kind != "int":
+        return frames.of_kind(spec.kind, column.values, missing, column.name, zone)
     kept = column.values.copy()
-    if spec.kind not in ("int", "float"):
-        kept[missing] = None
-        return frames.column(kept, column.name)
-    kept[missing | frames.infinite(column)] = 0
-    if spec.kind == "int":
-        return frames.Column(column.name, "int", np.fromiter(map(int, kept), dtype=object), missing)
-    return frames.Column(column.name, "float", kept, missing)
+    kept[frames.infinite(column)] = 0
+    return frames.of_kind("int", kept, missing, column.name)
 
 
 def _texts(column: frames.Column) -> frames.Column:
@@ -267,7 +270,7 @@ def _texts(column: frames.Column) -> frames.Column:
 
 def _is_right(value: object, spec: ColumnSchema) -> bool:
     """Whether one object has the type that a kind asks for."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
     match spec.kind:
         case "bool":
             return isinstance(value, (bool, np.bool_))
@@ -278,8 +281,8 @@ def _is_right(value: object, spec: ColumnSchema) -> bool:
         case "decimal":
             return whole or isinstance(value, decimal.Decimal)
         case "datetime":
-            zoned = getattr(value, "tzinfo", None) is not None
-            return isinstance(value, (dt.date, np.datetime64)) and zoned == spec.zoned
+            is_time = isinstance(value, (dt.date, np.datetime64))
+            return is_time and (getattr(value, "tzinfo", None) is not None) == spec.zoned
         case "duration":
             return isinstance(value, (dt.timedelta, np.timedelta64))
         case _:

@@ -215,7 +215,8 @@ class DataValidator:
         missing = sorted(set(state.checks) - {check.name for check in checks})
         if missing:
             raise ConfigurationError(f"this validator has the checks {missing}: hand them in, checks=[...]")
-        schema = state.schema
+        schema, order = state.schema, {name: i for i, name in enumerate(state.checks)}
+        checks = sorted(checks, key=lambda check: order.get(check.name, len(order)))
         return cls(schema, tolerance=schema.tolerance, unique=schema.unique, checks=checks)
 
 
@@ -237,7 +238,7 @@ class Validation:
         """
         here = self._look(chunk)
         self._found = here if self._found is None else self._found + here
-        return judge(self._schema, self._checks, self._found, now)
+        return judge(self._schema, self._checks, self._found.settled(), now)
 
 
 def _look(schema: Schema, checks: tuple[Check, ...], _partition: int) -> Look:
