@@ -613,7 +613,9 @@ def _infer_column(column: frames.Column, tolerance: float, *, is_key: bool) -> C
     n_missing = int(missing.sum())
     valid = column.valid()
     nothing = n_missing == len(column)
-    low, high = (None, None) if is_key else _limits(column, valid)
+    infinite = frames.infinite(column)
+    finite = valid[~infinite[~missing]] if infinite.any() else valid
+    low, high = (None, None) if is_key else _limits(column, finite)
     levels, unseen = (None, 0.0) if is_key else _levels(column, valid)
     severity: dict[str, Severity] = {}
     if n_missing == 0 and len(column) < ENOUGH_ROWS:
@@ -625,10 +627,10 @@ def _infer_column(column: frames.Column, tolerance: float, *, is_key: bool) -> C
         kind="other" if nothing else column.kind,
         nullable=n_missing > 0,
         null_share=n_missing / len(column),
-        finite=not bool(frames.infinite(column).any()),
+        finite=len(finite) == len(valid),
         low=low,
         high=high,
-        sample=_sample(column, valid, low, high),
+        sample=_sample(finite, low, high) if column.kind == "float" and low is not None else None,
         levels=levels,
         zoned=column.zone is not None,
         severity=severity,
@@ -636,16 +638,13 @@ def _infer_column(column: frames.Column, tolerance: float, *, is_key: bool) -> C
     )
 
 
-def _sample(column: frames.Column, valid: NDArray[Any], low: Any, high: Any) -> Sample | None:
-    """Return what inferred limits rest on; None where they are exact."""
-    if column.kind != "float" or low is None:
-        return None
-    below, above = tail_reach(valid[~frames.infinite(column)[~column.missing]])
-    return Sample(len(valid), low, high, max(low - below, -_LARGEST), min(high + above, _LARGEST))
+def _sample(values: NDArray[Any], low: Any, high: Any) -> Sample:
+    """Return what inferred limits rest on."""
+    below, above = tail_reach(values)
+    return Sample(len(values), low, high, max(low - below, -_LARGEST), min(high + above, _LARGEST))
 
 
 def _limits(column: frames.Column, valid: NDArray[Any]) -> tuple[Number | None, Number | None]:
-    valid = valid[~frames.infinite(column)[~column.missing]]
     if column.kind not in frames.NUMERIC or len(valid) == 0:
         return None, None
     low, high = valid.min(), valid.max()
@@ -653,18 +652,23 @@ def _limits(column: frames.Column, valid: NDArray[Any]) -> tuple[Number | None, 
         return low, high
     if column.kind == "float":
         return float(low), float(high)
-    grows = column.kind == "datetime" or (column.kind == "int" and _grows(valid))
+    grows = column.kind == "datetime" or (column.kind == "int" and _grows(column, valid))
     return int(low), None if grows else int(high)
 
 
-def _grows(values: NDArray[Any]) -> bool:
+def _grows(column: frames.Column, values: NDArray[Any]) -> bool:
     """Whether integers look like ids or a counter: many, and upwards down the rows or densely without a repeat."""
     if len(values) < ENOUGH_ROWS:
         return False
-    if not (values[1:] < values[:-1]).any():
-        return len(np.unique(values)) > MAX_CODES or bool((values[1:] > values[:-1]).all())
-    span = int(values.max()) - int(values.min()) + 1
-    return span <= 2 * len(values) and len(np.unique(values)) == len(values)
+    if not _falls(values[:4096]) and not _falls(values):
+        steps = int(np.count_nonzero(values[1:] != values[:-1]))
+        return steps >= min(MAX_CODES, len(values) - 1)
+    dense = int(values.max()) - int(values.min()) < 2 * len(values)
+    return dense and not frames.repeated([column]).any()
+
+
+def _falls(values: NDArray[Any]) -> bool:
+    return bool((values[1:] < values[:-1]).any())
 
 
 def _levels(column: frames.Column, valid: NDArray[Any]) -> tuple[tuple[Level, ...] | None, float]:
@@ -690,7 +694,7 @@ def _codes(valid: NDArray[Any]) -> tuple[tuple[Level, ...] | None, float]:
     Codes are few, each seen often, and no clock or counter.
     """
     head = valid[: CODE_OFTEN * MAX_CODES]
-    if len(valid) < CODE_OFTEN or len(np.unique(head)) > MAX_CODES or not (valid[1:] < valid[:-1]).any():
+    if len(valid) < CODE_OFTEN or len(np.unique(head)) > MAX_CODES or not _falls(valid):
         return None, 0.0
     values, counts = np.unique(valid, return_counts=True)
     if len(values) > MAX_CODES or counts.min() < CODE_OFTEN:

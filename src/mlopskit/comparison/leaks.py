@@ -361,7 +361,8 @@ def _times(sides: _Sides) -> list[Leak]:
         raise DataError(f"time={sides.time!r} is of kind {a.kind!r} in train and {b.kind!r} in test; expected one kind")
     last = a.valid().max()
     early = np.zeros(len(b), dtype=bool)
-    early[~b.missing] = b.valid() <= last
+    exact = object if a.values.dtype == object else b.values.dtype  # numpy compares no integer beyond 64 bits
+    early[~b.missing] = np.asarray(b.valid().astype(exact, copy=False) <= last, dtype=bool)
     shown = frames.stamp(a.kind, int(last)) if a.kind in ("datetime", "duration") else last
     found = sides.leak("time_overlap", (sides.time,), "error", early, f"are not later than the last of train, {shown}")
     text = "have no time"

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from attrs import evolve, frozen
 from numpy.typing import NDArray
-from scipy.special import chdtri, kolmogi, ndtri
+from scipy.special import chdtri, kolmogi, ndtri, stdtrit
 
 from mlopskit import frames
 from mlopskit.comparison.kinds import can_count, check_columns, family
@@ -457,7 +457,8 @@ def _mean(pair: _Pair) -> tuple[float, float, str]:
     if family(pair.bins.kind) not in ("number", "duration") or not a.n or not b.n or not 0 < sd < math.inf:
         return math.nan, 0.0, ""
     shift = (b.mean - a.mean) / sd
-    noise = pair.z * math.sqrt(1 / a.n + b.variance / sd**2 / b.n)
+    wide = max(1.0, b.variance / sd**2)  # a short sample of a skewed law often looks narrow
+    noise = float(stdtrit(max(min(a.n, b.n) - 1, 1), 1 - pair.chance / 2)) * math.sqrt(wide * (1 / a.n + 1 / b.n))
     before, now = (_mean_shown(pair.bins.kind, v) for v in (a.mean, b.mean))
     way = "up" if shift > 0 else "down"
     return shift, noise, f"mean {before} before, {now} now ({abs(shift):.3g} train sd {way})"

@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -127,19 +128,22 @@ def _newest(time: frames.Column | None) -> int | None:
     return int(time.valid().max())
 
 
-@frozen(eq=False)
+@frozen(eq=False, slots=False)
 class _Batch:
-    """A frame, how often each name stands in it, and the positions of its rows."""
+    """A frame, and how often each name stands in it."""
 
     frame: frames.Frame
     n_rows: int
     times: Counter[str]
-    rows: NDArray[np.int64]
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """The position of every row."""
+        return np.arange(self.n_rows, dtype=np.int64)
 
     @classmethod
     def of(cls, frame: frames.Frame) -> _Batch:
-        n_rows = frames.n_rows(frame)
-        return cls(frame, n_rows, Counter(frames.names(frame)), np.arange(n_rows, dtype=np.int64))
+        return cls(frame, frames.n_rows(frame), Counter(frames.names(frame)))
 
     def whole(self, text: str) -> Broken:
         """Return a finding that concerns every row."""
