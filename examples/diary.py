@@ -81,7 +81,7 @@ class Diary:
         loud = {day for day, kind, _ in self.events if kind in LOUD}
         tested = sum(numbers["tested"] for numbers in self.days.values())
         print(f"{len(self.days) - len(loud)} of {len(self.days)} days passed without an alarm or a failed validation.")
-        print(f"Drift compared {tested} days with its reference; on the others it was learning a new one.\n")
+        print(f"Drift compared {tested} days in every feature; on the others some were learning a new reference.\n")
         for day, kind, text in self.events:
             first, *rest = text.splitlines()
             print(f"{day:%Y-%m-%d}  {kind:<18} {first}")

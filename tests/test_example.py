@@ -18,7 +18,7 @@ def both(tmp_path_factory):
     script = str(ROOT / "examples" / "keep_a_model_right.py")
     runs = [
         subprocess.Popen(
-            [sys.executable, "-W", "error", script, str(picture)],
+            [sys.executable, "-W", "error", "-W", "default:batches follow one another", script, str(picture)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
