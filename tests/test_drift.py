@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
+from sklearn.linear_model import LogisticRegression
 
+import mlopskit as mk
 from mlopskit.errors import (
     BatchesNotExchangeable,
     BatchSizeWarning,
@@ -35,6 +37,8 @@ from mlopskit.profiling import Binning, ColumnProfile, Profile
 
 RISK = 1e-6
 """Probability with which a correct detector may fail one counted check."""
+
+DAY = pd.Timedelta("1D")
 
 
 def frame(rng, n=100, *, day=0.0, **columns):
@@ -1388,3 +1392,39 @@ class TestCalibrate:
     def test_nothing_to_replay_is_refused(self):
         with pytest.raises(DataError, match="at least one batch"):
             fitted().calibrate([])
+
+
+class TestWhatCanBeFitted:
+    """The reference of a registered version, and predictions and labels beside the features."""
+
+    def test_the_reference_of_a_registered_version(self):
+        """A detector fitted on what the registry keeps says what one fitted on the frame by day says."""
+        rng = np.random.default_rng(0)
+        history = pd.concat(
+            [frame(rng).assign(day=pd.Timestamp("2024-01-01") + d * DAY, late=rng.random(100) < 0.3) for d in range(24)]
+        )
+        model = LogisticRegression()
+        trainer = mk.Trainer(model, target="late", time="day", features=["x", "y"], scoring=["neg_log_loss"], cv=3)
+        registry = mk.ModelRegistry("memory://")
+        version = registry.register("late", trainer.train(history))
+        kept = calm_fit(DriftDetector(), registry.load(version).reference)
+        whole = calm_fit(DriftDetector(features=["x", "y"]), [day for _, day in history.groupby("day")])
+        for number in range(6):
+            batch = frame(rng, x=shifted)
+            one, two = kept.update(batch, batch_id=str(number)), whole.update(batch, batch_id=str(number))
+            assert one.evidence.log_value == pytest.approx(two.evidence.log_value, abs=1e-9)
+        assert one.active
+
+    def test_predictions_and_labels_are_features(self):
+        """A shift of the predictions, or of the label, is found and named although no input moved."""
+        rng = np.random.default_rng(1)
+
+        def answered(shift=0.0, late=0.3):
+            rows = frame(rng)
+            return rows.assign(score=rng.beta(2, 5, len(rows)) + shift, late=rng.random(len(rows)) < late)
+
+        for change, name in (({"shift": 0.2}, "score"), ({"late": 0.6}, "late")):
+            detector = DriftDetector(false_alarm_every=200).fit([answered() for _ in range(30)])
+            assert not detector.update(answered()).alarm
+            reports = (detector.update(answered(**change)) for _ in range(12))
+            assert next(r for r in reports if r.alarm).features[0].name == name

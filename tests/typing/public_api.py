@@ -4,6 +4,8 @@ import datetime as dt
 from typing import Any, assert_type
 
 import mlopskit as mk
+from mlopskit.monitoring.drift_reports import DriftCalibration
+from mlopskit.monitoring.resolution import Resolution
 
 
 def validate(frame: Any) -> None:
@@ -47,12 +49,27 @@ def keep(frame: Any, candidate: mk.Candidate, now: dt.datetime) -> None:
     assert_type(live.predict(frame, ids=["a"], now=now), mk.Predictions)
 
 
+class Highest(mk.DriftStatistic):
+    name = "highest fare"
+
+    def score(self, profile: mk.Profile) -> float:
+        return profile["fare"].high or 0.0
+
+
 def watch(frame: Any, y: Any, version: mk.ModelVersion) -> None:
     drift = mk.DriftDetector(false_alarm_every=365).fit(frame, batch="day")
     assert_type(drift, mk.DriftDetector)
     drift_report = drift.update(frame, batch_id="2013-03-01")
     assert_type(drift_report, mk.DriftReport)
     assert_type(drift_report.since, str | None)
+    assert_type(drift.resolution(1_000), Resolution)
+    assert_type(drift.calibrate([frame]), DriftCalibration)
+    own = mk.DriftDetector(strata="hour", statistics=[Highest()]).fit([frame, frame])
+    assert_type(mk.DriftDetector.from_json(own.to_json(), statistics=[Highest()]), mk.DriftDetector)
+    domain = mk.DomainDetector(false_alarm_every=365).fit(frame)
+    assert_type(domain.update(frame, batch_id="2013-03-01"), mk.DomainReport)
+    for batch in mk.Batcher(period="1D", time="at").add(frame):
+        assert_type(drift.update(batch.frame, batch_id=batch.batch_id), mk.DriftReport)
     performance = mk.PerformanceMonitor("log_loss", tolerance=0.02, false_alarm_every=365).fit(y, y, batch=y)
     assert_type(performance.update(y, y), mk.PerformanceReport)
     bias = mk.BiasMonitor(sensitive_features=["sex"], metrics=["selection_rate", "tpr"])

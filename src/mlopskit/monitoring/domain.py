@@ -839,9 +839,8 @@ def _doubts(reference: frames.Frame) -> tuple[str, ...]:
     """Say whether the rows of a reference hang together in their order."""
     profile = Binning.fit(reference).profile(reference)
     questions = Questions.of(Reference.of(profile), frames.names(reference), interactions=False)
-    found = rows_vary.doubts(reference, profile, questions)
     advice = "leave out times and row numbers, or use DriftDetector with batch=, or alarms will be about days"
-    return tuple(f"{text.rpartition(': ')[0]}: {advice}" for text in found)
+    return rows_vary.doubts(reference, profile, questions, advice=advice)
 
 
 def _few_rows(n_fresh: int, rows_per_batch: int) -> tuple[str, ...]:

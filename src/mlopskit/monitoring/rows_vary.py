@@ -174,9 +174,14 @@ def weights(questions: Questions) -> Floats:
 
 
 def doubts(
-    reference: frames.Frame, profile: Profile, questions: Questions, strata: Sequence[str] | None = None
+    reference: frames.Frame,
+    profile: Profile,
+    questions: Questions,
+    strata: Sequence[str] | None = None,
+    *,
+    advice: str = "give batch= (a day, say), or alarms will be false",
 ) -> tuple[str, ...]:
-    """Check on the reference itself, of at least 1,000 rows, that rows are exchangeable.
+    """Check on the reference itself, of at least 1,000 rows, that rows are exchangeable; say where not, and what to do.
 
     Chunk means may not vary more, or follow each other more, than those of shuffled rows. Under the null the variance
     ratio of k chunks has mean k - 1 and variance (k - 1)(2 + kurtosis / length), which fix a scaled chi-square; sqrt(k)
@@ -198,7 +203,7 @@ def doubts(
     worst, name = max(found)
     return (
         f"rows are not exchangeable: chunks of {name!r} vary {worst:.1f} times as much as chance allows "
-        f"({len(found)} of {len(scores)} features fail): give batch= (a day, say), or alarms will be false",
+        f"({len(found)} of {len(scores)} features fail): {advice}",
     )
 
 
