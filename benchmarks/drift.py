@@ -1002,6 +1002,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("parts", nargs="*", help="alarms, detection, cost, peers; all by default")
     parser.add_argument("--runs", type=int, default=400, help="of each null; half as many of each change")
+    parser.add_argument("--batches", type=int, default=1_000, help="of each null at most")
     parser.add_argument("--peer-runs", type=int, default=20)
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the large frame of `cost`")
     parser.add_argument("--jobs", type=int, default=1, help="processes for alarms and detection")
@@ -1015,13 +1016,13 @@ def main() -> None:
         print(json.dumps(peer_cost(name, int(n)) if what == "cost" else peer(name, what, int(n))))
         return
     if given.quick:
-        given.runs, given.peer_runs, given.rows = 10, 3, 100_000
+        given.runs, given.batches, given.peer_runs, given.rows = 10, 60, 3, 100_000
     run = partial(over_runs, given.jobs)
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.venvs or Path(temporary)
         names = [name for name, who in PEERS.items() if not (given.no_peers and who.requirements)]
         steps: dict[str, Callable[[], None]] = {
-            "alarms": lambda: alarms(run, given.runs, 60 if given.quick else 1_000),
+            "alarms": lambda: alarms(run, given.runs, given.batches),
             "detection": lambda: detection(run, -(-given.runs // 2)),
             "cost": lambda: cost(given.rows, folder, names),
             "peers": lambda: peers(given.peer_runs, folder, names),

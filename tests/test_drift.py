@@ -1428,3 +1428,13 @@ class TestWhatCanBeFitted:
             assert not detector.update(answered()).alarm
             reports = (detector.update(answered(**change)) for _ in range(12))
             assert next(r for r in reports if r.alarm).features[0].name == name
+
+    @pytest.mark.parametrize("day", [0.0, 0.2])
+    def test_a_long_frame_is_looked_at_in_parts(self, day):
+        """Of 300,000 rows 50 stretches are enough to see days, and none are seen where there are none."""
+        rng = np.random.default_rng(2)
+        rows = pd.DataFrame({"x": rng.normal(size=300_000) + np.repeat(day * rng.normal(size=150), 2_000)})
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            DriftDetector().fit(rows)
+        assert [w.category for w in told] == [RowsNotExchangeable] * bool(day)
