@@ -553,6 +553,18 @@ class TestEpisodes:
         assert all(r.features == () and r.evidence.log_value == -np.inf for r in collecting)
         assert not any(r.alarm for r in self.drive(detector, rng, 10, x=shifted))
 
+    def test_everything_may_be_new(self):
+        """As a season begins: in an episode of one feature nothing is tested until all have a new reference."""
+        rng = np.random.default_rng(0)
+        detector = fitted(rng, false_alarm_every=100)
+        assert any(r.alarm for r in self.drive(detector, rng, 8, x=shifted))
+        detector.rebase("summer", n_batches=10, everything=True)
+        summer = {"x": shifted, "z": lambda d, rng: d["z"] * 4}
+        collecting = self.drive(detector, rng, 10, **summer)
+        assert all("nothing was tested" in r.notes[-1] for r in collecting)
+        assert not any(r.alarm for r in self.drive(detector, rng, 10, **summer))
+        assert any(r.alarm for r in self.drive(detector, rng, 10))
+
     def test_a_broken_pair_is_rebased_with_all_pairs(self):
         """A correlation that changed silences the pairs; the features by themselves are still tested."""
         rng = np.random.default_rng(0)

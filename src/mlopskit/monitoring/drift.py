@@ -418,7 +418,7 @@ class DriftDetector(formats.Stored):
             self.state = self._restarted(closed)
         return self
 
-    def rebase(self, reason: str = "", *, n_batches: int | None = None) -> DriftDetector:
+    def rebase(self, reason: str = "", *, n_batches: int | None = None, everything: bool = False) -> DriftDetector:
         """Close the open episode and let the next batches become the reference; bins and levels stay.
 
         Until they are complete, the features that stand out in the episode are not tested, and all others are still
@@ -432,6 +432,9 @@ class DriftDetector(formats.Stored):
             Batches to collect, at least 2 (1 in the rows null); as many as the reference had by default. Every report
             says how many are left. Whatever comes becomes the reference: keep batches that failed validation away from
             `update` while `state.rebasing` is above 0.
+        everything
+            Whether all features are taken to be new, as when a season begins: nothing is tested until the reference is
+            complete.
         """
         state = self._fitted()
         wanted = state.n_reference if n_batches is None else n_batches
@@ -439,7 +442,7 @@ class DriftDetector(formats.Stored):
             raise ConfigurationError(f"n_batches={wanted}: expected at least 2 batches (1 where rows vary)")
         questions = self._questions
         every = {*questions.names, *questions.own, *questions.pair_names}
-        quiet = {*state.drifted, *state.quiet} if state.episodes.active else every
+        quiet = {*state.drifted, *state.quiet} if state.episodes.active and not everything else every
         if quiet & set(questions.pair_names):
             quiet |= set(questions.pair_names)
         closed = evolve(

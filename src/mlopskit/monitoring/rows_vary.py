@@ -195,7 +195,7 @@ def doubts(
         return ()
     if n > _LOOKED_AT:
         rows = (np.arange(k)[:, None] * (n // k) + np.arange(_LOOKED_AT // k)).ravel()
-        reference, strata = frames.take(reference, rows), None if strata is None else [strata[i] for i in rows]
+        reference, strata = frames.take(reference, rows), strata and [strata[i] for i in rows.tolist()]
     scores = _row_scores(reference, profile, questions)
     found = []
     for name, raw in scores.items():
