@@ -156,11 +156,12 @@ def fit_column(column: frames.Column, n_bins: int) -> ColumnBins:
     known = column.numbers() + 0.0
     finite = np.isfinite(known)
     known, values = known[finite], column.values[finite]
-    distinct = np.unique(known)
+    ordered = np.sort(known)
+    distinct = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
     if len(distinct) <= MAX_NUMERIC_LEVELS and distinct.min(initial=0.0) > _LEAST:  # below it there is no edge
         levels = tuple(exact(column.kind, values[np.argmax(known == v)]) for v in distinct)
         return LevelBins(column.name, column.kind, levels)
-    return NumericBins(column.name, column.kind, quantile_edges(known, n_bins), float(np.median(known)))
+    return NumericBins(column.name, column.kind, quantile_edges(ordered, n_bins), float(np.median(ordered)))
 
 
 def redact(bins: ColumnBins) -> ColumnBins:
