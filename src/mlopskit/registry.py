@@ -14,6 +14,7 @@ import datetime as dt
 import json
 import re
 import threading
+import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -260,6 +261,7 @@ class _Log:
             with self._mutex:
                 seq, previous = self.head + 1, self.last
             event = {**build(self), "at": at, "model": self._name, "previous": previous, "seq": seq}
+            event["writer"] = uuid.uuid4().hex  # no two writers write the same bytes: whoever finds its own has won
             document = {"protocol": formats.PROTOCOL, **formats.encode(event)}
             data = formats.canonical({**document, "checksum": formats.digest(formats.canonical(document))})
             if self._store.put_new(self.key(seq), data):
@@ -319,12 +321,13 @@ def _version(name: str, number: int, digest: str, at: dt.datetime, manifest: dic
 
 @define(eq=False)
 class ModelRegistry:
-    """Where versions live: a directory that any number of processes share, or memory.
+    """Where versions live: a directory or a bucket that any number of processes share, or memory.
 
     Parameters
     ----------
     store
-        A directory's path (created at the first registration), "memory://", or a `Store`.
+        A directory's path (created at the first registration), "s3://bucket/prefix" (the extra `s3`), "memory://", or a
+        `Store`.
     formats
         Model formats you trust beside the safe one, for writing and for loading. Pickle is one of them
         (`formats.PickleFormat`): loading a pickle runs whatever it says.

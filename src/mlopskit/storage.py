@@ -2,7 +2,7 @@
 
 A store has four methods. `put_new` is the only way to write, and it is exclusive: of several writers of one key exactly
 one succeeds, and nobody ever sees half of what it wrote. The registry's whole protocol rests on that one promise, so
-that a directory, memory and (later) an object store run the same code. There are no locks, so nothing can stay locked.
+that a directory, memory and an object store run the same code. There are no locks, so nothing can stay locked.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ import errno
 import os
 import re
 import threading
+import time
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from mlopskit.errors import ConfigurationError, NotFound, StorageError
+from mlopskit.errors import ConfigurationError, MissingExtra, NotFound, StorageError
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _NO_HARD_LINKS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV}
 _TEMPORARY = "tmp"
+_TRIES, _PAUSE = 4, 0.1  # how often an object store is asked, and seconds before it is asked again, doubled each time
 _CONTENT = "@data"
 
 
@@ -262,6 +266,115 @@ class DirectoryStore(Store):
             raise StorageError(f"cannot delete {key!r} under {str(self.path)!r}: {error}") from error
 
 
+class ObjectStore(Store):
+    """Bytes in an object store that can create conditionally (S3 and what speaks its protocol), through obstore.
+
+    A key is created by a put that fails where the key exists (`If-None-Match: *`), so that of several writers, on
+    whatever machines, one succeeds. Where the answer to a put is lost, the put is repeated; finding its own bytes
+    there, it was the one.
+
+    Parameters
+    ----------
+    place
+        A URL such as "s3://bucket/prefix", with credentials and endpoint where obstore looks for them (the variables
+        AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and the like); or a store of obstore, made with
+        `retry_config={"max_retries": 0}`: a put that obstore repeats by itself may meet its own object and lose.
+
+    Raises
+    ------
+    MissingExtra
+        When obstore is not installed (the extra `s3`).
+    ConfigurationError
+        When obstore cannot read the URL.
+    """
+
+    def __init__(self, place: Any) -> None:
+        try:
+            import obstore
+        except ModuleNotFoundError as error:
+            raise MissingExtra.of("obstore", "s3") from error
+        self._obstore = obstore
+        self._failures = (obstore.exceptions.BaseError, OSError)
+        self._name = place if isinstance(place, str) else repr(place)
+        try:
+            once: Any = {"max_retries": 0}
+            self._store = obstore.store.from_url(place, retry_config=once) if isinstance(place, str) else place
+        except (obstore.exceptions.BaseError, ValueError) as error:
+            raise ConfigurationError(f"{place!r}: {error}; expected a URL such as 's3://bucket/prefix'") from error
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """See `Store.put_new`.
+
+        Raises
+        ------
+        StorageError
+            When the store does not answer, or refuses. Whether the key was created is then not known.
+        """
+        check_key(key)
+        for attempt in range(_TRIES):
+            try:
+                self._obstore.put(self._store, key, data, mode="create")
+            except self._obstore.exceptions.AlreadyExistsError:
+                return attempt > 0 and self.get(key) == data
+            except self._failures as error:
+                failure = error
+                time.sleep(_PAUSE * 2**attempt)
+            else:
+                return True
+        raise StorageError(f"cannot write {key!r} to {self}: {failure}") from failure
+
+    def get(self, key: str) -> bytes:
+        """See `Store.get`.
+
+        Raises
+        ------
+        NotFound
+            When there is no such key.
+        StorageError
+            When the store does not answer, or refuses.
+        """
+        result = self._asked(f"read {key!r} from", lambda: self._obstore.get(self._store, check_key(key)).bytes())
+        if result is None:
+            raise NotFound(f"no {key!r} in {self}")
+        return bytes(result)
+
+    def list(self, prefix: str) -> list[str]:
+        """See `Store.list`.
+
+        Raises
+        ------
+        StorageError
+            When the store does not answer, or refuses.
+        """
+        found = self._asked(f"list {prefix!r} of", lambda: self._obstore.list(self._store, prefix or None).collect())
+        return sorted(entry["path"] for entry in found or ())
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`.
+
+        Raises
+        ------
+        StorageError
+            When the store does not answer, or refuses.
+        """
+        self._asked(f"delete {key!r} from", lambda: self._obstore.delete(self._store, check_key(key)))
+
+    def _asked(self, what: str, ask: Callable[[], Any]) -> Any:
+        """Ask again where there is no answer; return None where the key does not exist."""
+        for attempt in range(_TRIES):
+            try:
+                return ask()
+            except FileNotFoundError:
+                return None
+            except self._failures as error:
+                failure = error
+                time.sleep(_PAUSE * 2**attempt)
+        raise StorageError(f"cannot {what} {self}: {failure}") from failure
+
+
 def _make_directory(path: Path) -> None:
     """Create a directory and its parents so that their names survive a power cut."""
     if path.is_dir():
@@ -287,12 +400,14 @@ def open_store(place: str | os.PathLike[str] | Store) -> Store:
     Parameters
     ----------
     place
-        A directory's path, "memory://" for a new store in memory, or a `Store`.
+        A directory's path, "memory://" for a new store in memory, "s3://bucket/prefix", or a `Store`.
 
     Raises
     ------
     ConfigurationError
         For a URL whose scheme no store of this release speaks.
+    MissingExtra
+        For "s3://" without obstore.
     StorageError
         When the path is something other than a directory.
 
@@ -306,7 +421,9 @@ def open_store(place: str | os.PathLike[str] | Store) -> Store:
         return DirectoryStore(place)
     if os.fspath(place) == "memory://":
         return MemoryStore()
+    if scheme[1] == "s3":
+        return ObjectStore(os.fspath(place))
     raise ConfigurationError(
-        f"{os.fspath(place)!r}: no store speaks {scheme[1] + '://'!r}; expected a directory's path or 'memory://', "
-        "or pass your own Store"
+        f"{os.fspath(place)!r}: no store speaks {scheme[1] + '://'!r}; expected a directory's path, 'memory://', "
+        "'s3://bucket/prefix', or your own Store"
     )
