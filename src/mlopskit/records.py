@@ -232,6 +232,8 @@ class ModelVersion:
         Column names the model was trained with; empty or None where unknown.
     blobs
         sha256 of each stored part, by role ("model", "example", ...).
+    retired
+        Why it was taken out of use; None while it may be used.
     """
 
     name: str
@@ -246,6 +248,7 @@ class ModelVersion:
     target: str | None = None
     time: str | None = None
     blobs: Mapping[str, str] = field(factory=dict, repr=False)
+    retired: str | None = None
 
     @property
     def spec(self) -> str:
