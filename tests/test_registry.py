@@ -1105,3 +1105,77 @@ class TestMarks:
             registry.rollback("m", alias="champion")
         assert registry.rollback("m", alias="champion", steps=2).number == 1
         assert ModelRegistry(registry.store).get("m@champion").number == 1
+
+
+class TestFiles:
+    """More to keep beside a model."""
+
+    def test_files_travel_with_the_version(self, registry: ModelRegistry, tmp_path: Path) -> None:
+        """Bytes and files come back as they were; they are part of the digest, and verify knows them."""
+        (tmp_path / "notes.md").write_text("looked at")
+        files = {"curve.bin": b"\x00\x01", "notes.md": tmp_path / "notes.md"}
+        version = registry.register("m", MODEL, example=EXAMPLE, files=files)
+        assert registry.file("m:1", "curve.bin") == b"\x00\x01"
+        assert registry.file(version, "notes.md") == b"looked at"
+        assert registry.register("m", MODEL, example=EXAMPLE).digest != version.digest
+        assert registry.load("m:1").version == version
+        assert registry.verify().passed
+        assert not registry.verify().findings
+        with pytest.raises(NotFound, match=r"has no file 'x': it has \['curve.bin', 'notes.md'\]"):
+            registry.file("m:1", "x")
+        registry.store.delete(f"blobs/{version.files['notes.md']}")
+        with pytest.raises(IntegrityError, match=r"file 'notes\.md' of m:1"):
+            registry.file("m:1", "notes.md")
+        assert not registry.verify().passed
+
+    @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a" * 101, 5])
+    def test_names_stay_names(self, registry: ModelRegistry, name: Any) -> None:
+        """A path is no name; nothing is registered."""
+        with pytest.raises(ConfigurationError, match="is no file's name"):
+            registry.register("m", MODEL, example=EXAMPLE, files={name: b""})
+        with pytest.raises(ConfigurationError, match="cannot read"):
+            registry.register("m", MODEL, example=EXAMPLE, files={"a": "/no/such/file"})
+        assert registry.models() == []
+
+
+class TestJobs:
+    """A job that runs again registers once."""
+
+    def test_a_retried_job(self, registry: ModelRegistry) -> None:
+        """The second run gets the first one's version, whatever it trained; another job registers anew."""
+        first = registry.register("m", MODEL, example=EXAMPLE, idempotency_key="monday")
+        again = registry.register("m", MODEL, example=EXAMPLE, tags={"run": "2"}, idempotency_key="monday")
+        other = registry.register("m", MODEL, example=EXAMPLE, idempotency_key="tuesday")
+        assert again == first
+        assert (first.number, other.number) == (1, 2)
+        assert len(ModelRegistry(registry.store).versions("m")) == 2
+        with pytest.raises(ConfigurationError, match="idempotency_key=''"):
+            registry.register("m", MODEL, example=EXAMPLE, idempotency_key="")
+
+    def test_threads_that_run_one_job(self, registry: ModelRegistry) -> None:
+        """Eight registries at once register one job: one version, which all of them get."""
+        found: list[int] = []
+
+        def run() -> None:
+            one = ModelRegistry(registry.store)
+            found.append(one.register("m", MODEL, example=EXAMPLE, idempotency_key="job").number)
+
+        threads = [threading.Thread(target=run) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [1] * 8
+        assert len(registry.versions("m")) == 1
+
+
+def test_a_deep_look_loads_every_version(registry: ModelRegistry) -> None:
+    """A version that needs a format which this registry does not trust is named, with the reason; the rest is well."""
+    trusting = ModelRegistry(registry.store, formats=[formats.PickleFormat()])
+    trusting.register("m", MODEL, example=EXAMPLE)
+    trusting.register("m", SVC().fit(EXAMPLE, np.arange(len(EXAMPLE)) % 2), example=EXAMPLE)
+    assert trusting.verify(deep=True).passed
+    assert registry.verify().passed
+    report = registry.verify(deep=True)
+    assert [finding.key for finding in report.findings] == ["m:2"]
+    assert "cannot be loaded" in str(report)

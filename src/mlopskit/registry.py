@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
 import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _SPEC = re.compile(r"([^:@]+)(?:@sha256:([0-9a-f]{8,64})|@([^:@]+)(?:@(.+))?|:([0-9]{1,9}))")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _EVENT = re.compile(r"log/([^/]+)/([0-9]{8})\.json")
 _BLOB = re.compile(r"blobs/([0-9a-f]{64})")
 _EXAMPLE_ROWS = 100
@@ -231,6 +234,14 @@ class LoadedModel:
         return evolve(predict(self.model, frame, self.features), version=self.version.spec)
 
 
+class _Done(Exception):
+    """Another writer did it meanwhile."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class _Log:
     """The events of one model, folded into what is true now; it grows and never changes."""
 
@@ -241,6 +252,7 @@ class _Log:
         self.versions: list[ModelVersion] = []
         self.manifests: list[dict[str, Any]] = []
         self.aliases: dict[str, tuple[int, ...]] = {}
+        self._jobs: dict[str, int] = {}
         self._store = store
         self._name = name
         self._mutex = threading.Lock()
@@ -296,6 +308,8 @@ class _Log:
             self.versions.append(_version(self._name, number, event["digest"], event["at"], event["manifest"]))
             self.manifests.append(manifest)
             self.events.append(Event(event["at"], kind, number, digest=event["digest"]))
+            if event.get("job") is not None:
+                self._jobs.setdefault(event["job"], number)
             return
         digest = self.versions[number - 1].digest
         if kind in ("annotated", "retired"):
@@ -315,6 +329,10 @@ class _Log:
         retired = event["reason"] if kind == "retired" else version.retired
         self.versions[number - 1] = evolve(version, tags={**version.tags, **tags}, retired=retired)
         self.events.append(Event(event["at"], kind, number, reason=event["reason"], digest=digest, tags=tags))
+
+    def registered_by(self, job: str) -> int | None:
+        """Return the number of the version that a job registered, or None."""
+        return self._jobs.get(job)
 
     def at(self, alias: str, moment: dt.datetime) -> int | None:
         """Return the number of the version that an alias pointed to at a moment, or None."""
@@ -392,6 +410,8 @@ class ModelRegistry:
         metrics: Mapping[str, float] | None = None,
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
+        files: Mapping[str, bytes | str | os.PathLike[str]] | None = None,
+        idempotency_key: str | None = None,
         now: dt.datetime | None = None,
     ) -> ModelVersion:
         """Store a model as the next version of `name`.
@@ -412,13 +432,19 @@ class ModelRegistry:
             Numbers to note; a candidate's evaluation is noted anyway.
         params, tags
             Plain values and texts to note.
+        files
+            More to keep beside the model, by name (letters, digits, dot, dash and underscore): bytes, or the path of a
+            file, which is read whole. `file` returns them.
+        idempotency_key
+            Name of the job that registers, such as "nightly-2026-05-03": where a version was registered under it, that
+            version is returned, and nothing is written. A job that was killed may simply run again.
         now
             When it is registered; by default the wall clock.
 
         Raises
         ------
         ConfigurationError
-            When the name, the metrics or the tags are not as described, or the example is missing.
+            When the name, the metrics, the tags, the files or the key are not as described, or the example is missing.
         DataError
             When the example has no rows or lacks a feature, or the model is not fitted or cannot predict for it.
         FormatError
@@ -427,7 +453,13 @@ class ModelRegistry:
             When the store cannot be written. Nothing is registered then.
         """
         log = self._log(name)
+        log.refresh()
+        if idempotency_key is not None and (done := log.registered_by(_check_job(idempotency_key))):
+            return log.versions[done - 1]
+        extra = {_check_file(file): _contents(file, source) for file, source in (files or {}).items()}
         format, parts, notes = self._parts(model, example)
+        if extra:
+            notes["files"] = {file: formats.digest(data) for file, data in extra.items()}
         manifest = formats.encode(
             {
                 **notes,
@@ -438,7 +470,7 @@ class ModelRegistry:
                 "blobs": {role: formats.digest(data) for role, data in parts.items()},
             }
         )
-        for data in parts.values():
+        for data in (*parts.values(), *extra.values()):
             self.store.put_new(f"blobs/{formats.digest(data)}", data)
         at, digest = frames.utc(now), formats.digest(formats.canonical(manifest))
         self._open(_version(name, 0, digest, at, formats.decode(manifest)), manifest)
@@ -446,10 +478,16 @@ class ModelRegistry:
 
         def build(log: _Log) -> dict[str, Any]:
             nonlocal number
+            if idempotency_key is not None and (done := log.registered_by(idempotency_key)):
+                raise _Done(done)
             number = len(log.versions) + 1
-            return {"kind": "registered", "number": number, "digest": digest, "manifest": formats.decode(manifest)}
+            event = {"kind": "registered", "number": number, "digest": digest, "manifest": formats.decode(manifest)}
+            return event if idempotency_key is None else {**event, "job": idempotency_key}
 
-        log.append(at, build)
+        try:
+            log.append(at, build)
+        except _Done as done:
+            number = done.number
         return log.versions[number - 1]
 
     def promote(
@@ -663,6 +701,21 @@ class ModelRegistry:
             warnings.warn(EnvironmentMismatch(message), stacklevel=2)
         return self._open(version, self._log(version.name).manifests[version.number - 1])
 
+    def file(self, spec: ModelVersion | str, name: str) -> bytes:
+        """Return one of the files that were registered with a version, compared with its digest.
+
+        Raises
+        ------
+        NotFound
+            When there is no such version, or it has no such file.
+        IntegrityError
+            When the file is missing from the store or was changed.
+        """
+        version = self.get(spec)
+        if name not in version.files:
+            raise NotFound(f"{version.spec} has no file {name!r}: it has {sorted(version.files)}")
+        return self._blob(version.files[name], f"file {name!r} of {version.spec}")
+
     def versions(self, name: str, *, where: Callable[[ModelVersion], bool] | None = None) -> list[ModelVersion]:
         """Return the versions of a model, oldest first; those for which `where` is true.
 
@@ -693,8 +746,13 @@ class ModelRegistry:
         """Return a number that grows with each event of a model, 0 before the first; it costs one look at the store."""
         return self._log(name).refresh()
 
-    def verify(self) -> VerifyReport:
+    def verify(self, *, deep: bool = False) -> VerifyReport:
         """Look at every event and every blob.
+
+        Parameters
+        ----------
+        deep
+            Whether every version is loaded, too, and predicts its example.
 
         Returns
         -------
@@ -706,8 +764,10 @@ class ModelRegistry:
         names = sorted({match[1] for key in keys if (match := _EVENT.fullmatch(key)) and _NAME.fullmatch(match[1])})
         logs = {name: _Log(self.store, name) for name in names}
         findings = [finding for name, log in logs.items() for finding in _verify_log(log, name, keys)]
-        used = {sha for log in logs.values() for version in log.versions for sha in version.blobs.values()}
+        used = {sha for log in logs.values() for version in log.versions for sha in version.content}
         findings += self._verify_blobs(used, keys)
+        if deep:
+            findings += [found for log in logs.values() for found in self._verify_models(log)]
         findings += [Finding(key, "not a file of the registry", True) for key in keys if not _is_own(key)]
         leftover = "left by a write that was interrupted, or is under way"
         findings += [Finding(key, leftover, True) for key in self.store.list("tmp/")]
@@ -797,6 +857,13 @@ class ModelRegistry:
             raise IntegrityError(f"{key} (the {what}) was changed: its bytes do not match its digest")
         return data
 
+    def _verify_models(self, log: _Log) -> Iterator[Finding]:
+        for version, manifest in zip(log.versions, log.manifests, strict=True):
+            try:
+                self._open(version, manifest)
+            except MlopskitError as error:
+                yield Finding(version.spec, f"cannot be loaded: {error}")
+
     def _verify_blobs(self, used: set[str], keys: list[str]) -> Iterator[Finding]:
         present = {match[1] for key in keys if (match := _BLOB.fullmatch(key))}
         for sha in sorted(used | present):
@@ -814,6 +881,27 @@ def _check_name(name: str, what: str) -> str:
             f"{what}={name!r}: expected 1 to 100 of the characters a-z, 0-9, '.', '_', '-', the first a letter or digit"
         )
     return name
+
+
+def _check_job(key: str) -> str:
+    if not isinstance(key, str) or not key or len(key) > 500:
+        raise ConfigurationError(f"idempotency_key={key!r:.80}: expected a text of 1 to 500 characters")
+    return key
+
+
+def _check_file(name: str) -> str:
+    if not isinstance(name, str) or not _FILE.fullmatch(name):
+        raise ConfigurationError(f"files: {name!r:.120} is no file's name: expected letters, digits, '.', '_' and '-'")
+    return name
+
+
+def _contents(name: str, source: bytes | str | os.PathLike[str]) -> bytes:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    try:
+        return Path(source).read_bytes()
+    except (OSError, TypeError) as error:
+        raise ConfigurationError(f"files[{name!r}]: cannot read {source!r:.120}: {error}") from error
 
 
 def _spec(name: str, number: Any) -> str:
