@@ -370,7 +370,7 @@ class TestNotFound:
             with pytest.raises(NotFound, match=r"no alias 'nope' of 'm': it has \['champion'\]; registry\.promote\("):
                 use()
 
-    @pytest.mark.parametrize("spec", ["m", "m:", "m@", ":1", "m:one", "m:-1", "m:1@champion", "m@a@b", ""])
+    @pytest.mark.parametrize("spec", ["m", "m:", "m@", ":1", "m:one", "m:-1", "m:1@champion", "m@sha256:12", ""])
     def test_another_text(self, three: ModelRegistry, spec: str) -> None:
         """A text that is neither name@alias nor name:number is refused with both forms."""
         with pytest.raises(ConfigurationError, match="expected 'name@alias' or 'name:number'"):
@@ -409,7 +409,7 @@ class TestHistory:
         """It becomes a frame with typed columns, plain data and HTML."""
         history = three.history("m")
         frame = history.to_frame()
-        assert list(frame.columns) == ["at", "kind", "number", "alias", "previous", "reason", "digest"]
+        assert list(frame.columns) == ["at", "kind", "number", "alias", "previous", "reason", "digest", "tags"]
         assert frame["previous"].dtype == "Int64"
         assert frame["previous"].dropna().tolist() == [1, 2]
         json.dumps(history.to_dict())
@@ -1005,3 +1005,177 @@ class TestForgivingRegister:
         registry = ModelRegistry("memory://")
         registry.promote(registry.register("m", MODEL, example=EXAMPLE), alias="champion", reason="first")
         assert registry.history("m").plot().get_xlabel() == "version"
+
+
+def day(number: int) -> dt.datetime:
+    return dt.datetime(2026, 5, number, 12, tzinfo=dt.UTC)
+
+
+class TestReferences:
+    """Versions by digest, and by what an alias pointed to at a time."""
+
+    @pytest.fixture
+    def moved(self, registry: ModelRegistry) -> ModelRegistry:
+        """Version 1 is champion from 2 May, version 2 from 4 May, 1 again from 6 May."""
+        for number in (1, 2):
+            registry.register("m", MODEL, example=EXAMPLE, tags={"n": str(number)}, now=day(number))
+        registry.promote("m:1", alias="champion", now=day(2))
+        registry.promote("m:2", alias="champion", now=day(4))
+        registry.rollback("m", alias="champion", now=day(6))
+        return registry
+
+    @pytest.mark.parametrize(
+        ("when", "number"),
+        [
+            ("2026-05-02", 1),
+            ("2026-05-03", 1),
+            ("2026-05-04", 2),
+            ("2026-05-04T11:59", 1),
+            ("2026-05-04T12:00+00:00", 2),
+            ("2026-05-04T13:00+02:00", 1),
+            ("2026-05-06", 1),
+            ("2030-01-01", 1),
+        ],
+    )
+    def test_what_was_in_production(self, moved: ModelRegistry, when: str, number: int) -> None:
+        """A date is its end in UTC, a time is that moment."""
+        assert moved.get(f"m@champion@{when}").number == number
+
+    def test_before_anything(self, moved: ModelRegistry) -> None:
+        """Before the first promotion there was nothing, and a text that is no time is refused."""
+        with pytest.raises(NotFound, match="pointed to nothing at 2026-05-01"):
+            moved.get("m@champion@2026-05-01")
+        with pytest.raises(ConfigurationError, match="got the time 'May'"):
+            moved.get("m@champion@May")
+
+    def test_by_digest(self, moved: ModelRegistry) -> None:
+        """The whole digest or the beginning of it; an unknown one is not found."""
+        for version in moved.versions("m"):
+            assert moved.get(f"m@sha256:{version.digest}").number == version.number
+            assert moved.get(f"m@sha256:{version.digest[:16]}").number == version.number
+        with pytest.raises(NotFound, match="no version of 'm' has a digest"):
+            moved.get("m@sha256:" + "0" * 64)
+
+    def test_versions_that_are_wanted(self, moved: ModelRegistry) -> None:
+        """A function of a version picks some of them."""
+        assert [v.number for v in moved.versions("m", where=lambda v: v.tags["n"] == "2")] == [2]
+
+
+class TestMarks:
+    """Notes, tags and retirement are events: the content of a version stays as it is."""
+
+    def test_annotate(self, three: ModelRegistry) -> None:
+        """Tags are merged, the digest stays, history tells; another registry sees it too."""
+        before = three.get("m:2")
+        after = three.annotate("m:2", "looked at by Ada", tags={"reviewed": "yes"})
+        assert dict(after.tags) == {**before.tags, "reviewed": "yes"}
+        assert after.digest == before.digest
+        assert str(three.history("m")).endswith("annotated m:2 reviewed=yes (looked at by Ada)")
+        assert ModelRegistry(three.store).get("m:2") == after
+        assert three.load("m:2").version == after
+        assert three.verify().passed
+        with pytest.raises(ConfigurationError, match="nothing to note"):
+            three.annotate("m:2")
+
+    def test_retire(self, three: ModelRegistry) -> None:
+        """A retired version is never promoted or gone back to again; one that an alias points to is not retired."""
+        current = three.get("m@champion").number
+        with pytest.raises(ConfigurationError, match=r"is \['champion'\]"):
+            three.retire(f"m:{current}", reason="old")
+        with pytest.raises(ConfigurationError, match="say why"):
+            three.retire("m:1", reason="")
+        other = next(v for v in three.versions("m") if v.number != current)
+        assert three.retire(other, reason="leaks the label").retired == "leaks the label"
+        with pytest.raises(ConfigurationError, match="is retired"):
+            three.promote(other, alias="champion")
+        assert three.get(other).retired == "leaks the label"
+        assert three.verify().passed
+
+    def test_rollback_by_steps(self, registry: ModelRegistry) -> None:
+        """Two steps back are two promotions back; further than there is anything is refused, retired ones too."""
+        for number in range(1, 4):
+            registry.register("m", MODEL, example=EXAMPLE)
+            registry.promote(f"m:{number}", alias="champion")
+        with pytest.raises(NotFound, match="nothing to go back to by 3 steps"):
+            registry.rollback("m", alias="champion", steps=3)
+        with pytest.raises(ConfigurationError, match="steps=0"):
+            registry.rollback("m", alias="champion", steps=0)
+        registry.retire("m:2", reason="old")
+        with pytest.raises(ConfigurationError, match="m:2 is retired"):
+            registry.rollback("m", alias="champion")
+        assert registry.rollback("m", alias="champion", steps=2).number == 1
+        assert ModelRegistry(registry.store).get("m@champion").number == 1
+
+
+class TestFiles:
+    """More to keep beside a model."""
+
+    def test_files_travel_with_the_version(self, registry: ModelRegistry, tmp_path: Path) -> None:
+        """Bytes and files come back as they were; they are part of the digest, and verify knows them."""
+        (tmp_path / "notes.md").write_text("looked at")
+        files = {"curve.bin": b"\x00\x01", "notes.md": tmp_path / "notes.md"}
+        version = registry.register("m", MODEL, example=EXAMPLE, files=files)
+        assert registry.file("m:1", "curve.bin") == b"\x00\x01"
+        assert registry.file(version, "notes.md") == b"looked at"
+        assert registry.register("m", MODEL, example=EXAMPLE).digest != version.digest
+        assert registry.load("m:1").version == version
+        assert registry.verify().passed
+        assert not registry.verify().findings
+        with pytest.raises(NotFound, match=r"has no file 'x': it has \['curve.bin', 'notes.md'\]"):
+            registry.file("m:1", "x")
+        registry.store.delete(f"blobs/{version.files['notes.md']}")
+        with pytest.raises(IntegrityError, match=r"file 'notes\.md' of m:1"):
+            registry.file("m:1", "notes.md")
+        assert not registry.verify().passed
+
+    @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a" * 101, 5])
+    def test_names_stay_names(self, registry: ModelRegistry, name: Any) -> None:
+        """A path is no name; nothing is registered."""
+        with pytest.raises(ConfigurationError, match="is no file's name"):
+            registry.register("m", MODEL, example=EXAMPLE, files={name: b""})
+        with pytest.raises(ConfigurationError, match="cannot read"):
+            registry.register("m", MODEL, example=EXAMPLE, files={"a": "/no/such/file"})
+        assert registry.models() == []
+
+
+class TestJobs:
+    """A job that runs again registers once."""
+
+    def test_a_retried_job(self, registry: ModelRegistry) -> None:
+        """The second run gets the first one's version, whatever it trained; another job registers anew."""
+        first = registry.register("m", MODEL, example=EXAMPLE, idempotency_key="monday")
+        again = registry.register("m", MODEL, example=EXAMPLE, tags={"run": "2"}, idempotency_key="monday")
+        other = registry.register("m", MODEL, example=EXAMPLE, idempotency_key="tuesday")
+        assert again == first
+        assert (first.number, other.number) == (1, 2)
+        assert len(ModelRegistry(registry.store).versions("m")) == 2
+        with pytest.raises(ConfigurationError, match="idempotency_key=''"):
+            registry.register("m", MODEL, example=EXAMPLE, idempotency_key="")
+
+    def test_threads_that_run_one_job(self, registry: ModelRegistry) -> None:
+        """Eight registries at once register one job: one version, which all of them get."""
+        found: list[int] = []
+
+        def run() -> None:
+            one = ModelRegistry(registry.store)
+            found.append(one.register("m", MODEL, example=EXAMPLE, idempotency_key="job").number)
+
+        threads = [threading.Thread(target=run) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [1] * 8
+        assert len(registry.versions("m")) == 1
+
+
+def test_a_deep_look_loads_every_version(registry: ModelRegistry) -> None:
+    """A version that needs a format which this registry does not trust is named, with the reason; the rest is well."""
+    trusting = ModelRegistry(registry.store, formats=[formats.PickleFormat()])
+    trusting.register("m", MODEL, example=EXAMPLE)
+    trusting.register("m", SVC().fit(EXAMPLE, np.arange(len(EXAMPLE)) % 2), example=EXAMPLE)
+    assert trusting.verify(deep=True).passed
+    assert registry.verify().passed
+    report = registry.verify(deep=True)
+    assert [finding.key for finding in report.findings] == ["m:2"]
+    assert "cannot be loaded" in str(report)

@@ -232,6 +232,10 @@ class ModelVersion:
         Column names the model was trained with; empty or None where unknown.
     blobs
         sha256 of each stored part, by role ("model", "example", ...).
+    files
+        sha256 of each file that was registered with it, by name.
+    retired
+        Why it was taken out of use; None while it may be used.
     """
 
     name: str
@@ -246,6 +250,13 @@ class ModelVersion:
     target: str | None = None
     time: str | None = None
     blobs: Mapping[str, str] = field(factory=dict, repr=False)
+    files: Mapping[str, str] = field(factory=dict, repr=False)
+    retired: str | None = None
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """sha256 of everything that is stored of it."""
+        return (*self.blobs.values(), *self.files.values())
 
     @property
     def spec(self) -> str:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
 import threading
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -44,7 +46,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
-_SPEC = re.compile(r"([^:@]+)(?:@([^:@]+)|:([0-9]{1,9}))")
+_SPEC = re.compile(r"([^:@]+)(?:@sha256:([0-9a-f]{8,64})|@([^:@]+)(?:@(.+))?|:([0-9]{1,9}))")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _EVENT = re.compile(r"log/([^/]+)/([0-9]{8})\.json")
 _BLOB = re.compile(r"blobs/([0-9a-f]{64})")
 _EXAMPLE_ROWS = 100
@@ -62,22 +65,25 @@ class Event:
     kind
         What happened.
     number
-        The version that was registered, or that the alias points to since.
+        The version that was registered, annotated or retired, or that the alias points to since.
     alias, previous
         The alias that moved, and the number of the version it pointed to before (None where it was new).
     reason
         Why, in words.
     digest
         Digest of the version in question: equal content, equal digest.
+    tags
+        What an annotation set.
     """
 
     at: dt.datetime
-    kind: Literal["registered", "promoted", "rolled back"]
+    kind: Literal["registered", "promoted", "rolled back", "annotated", "retired"]
     number: int
     alias: str | None = None
     previous: int | None = None
     reason: str = ""
     digest: str = ""
+    tags: Mapping[str, str] = field(factory=dict)
 
 
 @frozen
@@ -125,6 +131,8 @@ class HistoryReport(Report):
             line += f" to {event.alias}" if event.kind == "promoted" else f" as {event.alias}"
         if event.previous is not None:
             line += f", from {self.name}:{event.previous}"
+        if event.tags:
+            line += f" {', '.join(f'{name}={value}' for name, value in event.tags.items())}"
         return f"{line} ({event.reason})" if event.reason else line
 
 
@@ -226,6 +234,14 @@ class LoadedModel:
         return evolve(predict(self.model, frame, self.features), version=self.version.spec)
 
 
+class _Done(Exception):
+    """Another writer did it meanwhile."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class _Log:
     """The events of one model, folded into what is true now; it grows and never changes."""
 
@@ -236,6 +252,7 @@ class _Log:
         self.versions: list[ModelVersion] = []
         self.manifests: list[dict[str, Any]] = []
         self.aliases: dict[str, tuple[int, ...]] = {}
+        self._jobs: dict[str, int] = {}
         self._store = store
         self._name = name
         self._mutex = threading.Lock()
@@ -291,6 +308,12 @@ class _Log:
             self.versions.append(_version(self._name, number, event["digest"], event["at"], event["manifest"]))
             self.manifests.append(manifest)
             self.events.append(Event(event["at"], kind, number, digest=event["digest"]))
+            if event.get("job") is not None:
+                self._jobs.setdefault(event["job"], number)
+            return
+        digest = self.versions[number - 1].digest
+        if kind in ("annotated", "retired"):
+            self._mark(event, kind, number, digest)
             return
         alias = str(event["alias"])
         trail = self.aliases.get(alias, ())
@@ -298,9 +321,23 @@ class _Log:
         if kind == "promoted":
             self.aliases[alias] = trail if previous == number else (*trail, number)
         else:
-            self.aliases[alias] = trail[:-1]
-        digest = self.versions[number - 1].digest
+            self.aliases[alias] = trail[: -event.get("steps", 1)]
         self.events.append(Event(event["at"], kind, number, alias, previous, event["reason"], digest))
+
+    def _mark(self, event: dict[str, Any], kind: Literal["annotated", "retired"], number: int, digest: str) -> None:
+        version, tags = self.versions[number - 1], dict(event.get("tags", {}))
+        retired = event["reason"] if kind == "retired" else version.retired
+        self.versions[number - 1] = evolve(version, tags={**version.tags, **tags}, retired=retired)
+        self.events.append(Event(event["at"], kind, number, reason=event["reason"], digest=digest, tags=tags))
+
+    def registered_by(self, job: str) -> int | None:
+        """Return the number of the version that a job registered, or None."""
+        return self._jobs.get(job)
+
+    def at(self, alias: str, moment: dt.datetime) -> int | None:
+        """Return the number of the version that an alias pointed to at a moment, or None."""
+        moves = [event.number for event in self.events if event.alias == alias and event.at <= moment]
+        return moves[-1] if moves else None
 
 
 def _parse(data: bytes) -> dict[str, Any] | None:
@@ -373,6 +410,8 @@ class ModelRegistry:
         metrics: Mapping[str, float] | None = None,
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
+        files: Mapping[str, bytes | str | os.PathLike[str]] | None = None,
+        idempotency_key: str | None = None,
         now: dt.datetime | None = None,
     ) -> ModelVersion:
         """Store a model as the next version of `name`.
@@ -393,13 +432,19 @@ class ModelRegistry:
             Numbers to note; a candidate's evaluation is noted anyway.
         params, tags
             Plain values and texts to note.
+        files
+            More to keep beside the model, by name (letters, digits, dot, dash and underscore): bytes, or the path of a
+            file, which is read whole. `file` returns them.
+        idempotency_key
+            Name of the job that registers, such as "nightly-2026-05-03": where a version was registered under it, that
+            version is returned, and nothing is written. A job that was killed may simply run again.
         now
             When it is registered; by default the wall clock.
 
         Raises
         ------
         ConfigurationError
-            When the name, the metrics or the tags are not as described, or the example is missing.
+            When the name, the metrics, the tags, the files or the key are not as described, or the example is missing.
         DataError
             When the example has no rows or lacks a feature, or the model is not fitted or cannot predict for it.
         FormatError
@@ -408,7 +453,13 @@ class ModelRegistry:
             When the store cannot be written. Nothing is registered then.
         """
         log = self._log(name)
+        log.refresh()
+        if idempotency_key is not None and (done := log.registered_by(_check_job(idempotency_key))):
+            return log.versions[done - 1]
+        extra = {_check_file(file): _contents(file, source) for file, source in (files or {}).items()}
         format, parts, notes = self._parts(model, example)
+        if extra:
+            notes["files"] = {file: formats.digest(data) for file, data in extra.items()}
         manifest = formats.encode(
             {
                 **notes,
@@ -419,7 +470,7 @@ class ModelRegistry:
                 "blobs": {role: formats.digest(data) for role, data in parts.items()},
             }
         )
-        for data in parts.values():
+        for data in (*parts.values(), *extra.values()):
             self.store.put_new(f"blobs/{formats.digest(data)}", data)
         at, digest = frames.utc(now), formats.digest(formats.canonical(manifest))
         self._open(_version(name, 0, digest, at, formats.decode(manifest)), manifest)
@@ -427,10 +478,16 @@ class ModelRegistry:
 
         def build(log: _Log) -> dict[str, Any]:
             nonlocal number
+            if idempotency_key is not None and (done := log.registered_by(idempotency_key)):
+                raise _Done(done)
             number = len(log.versions) + 1
-            return {"kind": "registered", "number": number, "digest": digest, "manifest": formats.decode(manifest)}
+            event = {"kind": "registered", "number": number, "digest": digest, "manifest": formats.decode(manifest)}
+            return event if idempotency_key is None else {**event, "job": idempotency_key}
 
-        log.append(at, build)
+        try:
+            log.append(at, build)
+        except _Done as done:
+            number = done.number
         return log.versions[number - 1]
 
     def promote(
@@ -462,6 +519,8 @@ class ModelRegistry:
         ------
         AliasMoved
             When the alias does not point to `expect`.
+        ConfigurationError
+            When the version is retired.
         NotFound
             When there is no such version.
         """
@@ -477,13 +536,25 @@ class ModelRegistry:
                     f"{chosen.name}@{alias} points to {_spec(chosen.name, current)}, "
                     f"not to {_spec(chosen.name, wanted)}: somebody moved it; see history({chosen.name!r})"
                 )
+            retired = log.versions[chosen.number - 1].retired
+            if retired is not None:
+                raise ConfigurationError(f"{chosen.spec} is retired ({retired}): register it again to use it again")
             return {"kind": "promoted", "number": chosen.number, "alias": alias, "reason": reason}
 
         self._log(chosen.name).append(frames.utc(now), build)
         return chosen
 
-    def rollback(self, name: str, *, alias: str, reason: str = "", now: dt.datetime | None = None) -> ModelVersion:
+    def rollback(
+        self, name: str, *, alias: str, reason: str = "", steps: int = 1, now: dt.datetime | None = None
+    ) -> ModelVersion:
         """Let an alias point to what it pointed to before, and return that version; again goes back further.
+
+        Parameters
+        ----------
+        name, alias, reason, now
+            As of `promote`.
+        steps
+            How many promotions to go back, at least 1; versions that are retired since are not gone back to.
 
         Raises
         ------
@@ -492,38 +563,109 @@ class ModelRegistry:
         AliasMoved
             When somebody moved the alias during this call.
         """
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise ConfigurationError(f"steps={steps!r}: expected a whole number, at least 1")
         log = self._known(name)
         start = log.aliases.get(alias) or self._no_alias(log, name, alias)
 
         def build(log: _Log) -> dict[str, Any]:
             if log.aliases[alias] != start:
                 raise AliasMoved(f"{name}@{alias} was moved while it was rolled back; see history({name!r})")
-            if len(start) < 2:
-                raise NotFound(f"{name}@{alias} has pointed to {name}:{start[0]} only: there is nothing to go back to")
-            return {"kind": "rolled back", "number": start[-2], "alias": alias, "reason": reason}
+            if len(start) <= steps:
+                been = ", ".join(_spec(name, number) for number in start)
+                by = f" by {steps} steps" if steps > 1 else ""
+                raise NotFound(f"{name}@{alias} has pointed to {been} only: there is nothing to go back to{by}")
+            target = log.versions[start[-1 - steps] - 1]
+            if target.retired is not None:
+                raise ConfigurationError(f"{target.spec} is retired ({target.retired}): promote another version")
+            return {"kind": "rolled back", "number": target.number, "alias": alias, "reason": reason, "steps": steps}
 
         log.append(frames.utc(now), build)
-        return log.versions[start[-2] - 1]
+        return log.versions[start[-1 - steps] - 1]
+
+    def annotate(
+        self,
+        version: ModelVersion | str,
+        reason: str = "",
+        *,
+        tags: Mapping[str, str] | None = None,
+        now: dt.datetime | None = None,
+    ) -> ModelVersion:
+        """Add a note, or set tags, of a version that is there; its content and digest stay as they are.
+
+        Raises
+        ------
+        ConfigurationError
+            When there is neither a note nor a tag, or the tags are no texts.
+        NotFound
+            When there is no such version.
+        """
+        if not reason and not tags:
+            raise ConfigurationError("there is nothing to note: give a reason or tags")
+        chosen, kept = self.get(version), _texts(tags or {})
+        event = {"kind": "annotated", "number": chosen.number, "reason": reason, "tags": kept}
+        log = self._log(chosen.name)
+        log.append(frames.utc(now), lambda _log: event)
+        return log.versions[chosen.number - 1]
+
+    def retire(self, version: ModelVersion | str, *, reason: str, now: dt.datetime | None = None) -> ModelVersion:
+        """Take a version out of use for good: no alias may point to it any more; its content and history stay.
+
+        Raises
+        ------
+        ConfigurationError
+            When an alias points to it, or no reason is given.
+        NotFound
+            When there is no such version.
+        """
+        if not reason:
+            raise ConfigurationError("reason='': say why the version is retired")
+        chosen = self.get(version)
+
+        def build(log: _Log) -> dict[str, Any]:
+            held = sorted(alias for alias, trail in log.aliases.items() if trail and trail[-1] == chosen.number)
+            if held:
+                raise ConfigurationError(f"{chosen.spec} is {held}: promote another version before this one is retired")
+            return {"kind": "retired", "number": chosen.number, "reason": reason, "tags": {}}
+
+        log = self._log(chosen.name)
+        log.append(frames.utc(now), build)
+        return log.versions[chosen.number - 1]
 
     # -- reading
 
     def get(self, spec: ModelVersion | str) -> ModelVersion:
-        """Return the version at "name@alias" or "name:number".
+        """Return a version by its number, an alias, its digest, or what an alias pointed to at a time.
+
+        Parameters
+        ----------
+        spec
+            "name:3"; "name@champion"; "name@sha256:..." (eight digits or more of the digest);
+            "name@champion@2026-05-03" (at the end of that day in UTC; "2026-05-03T12:00" is the moment); or a version.
 
         Raises
         ------
         NotFound
             When there is none; the message lists what there is.
         ConfigurationError
-            When the text is neither.
+            When the text is none of these, or a digest's beginning fits versions of different content.
         """
         if isinstance(spec, ModelVersion):
             spec = spec.spec
         match = _SPEC.fullmatch(spec)
         if match is None:
-            raise ConfigurationError(f"got {spec!r}; expected 'name@alias' or 'name:number'")
-        name, alias, number = match.groups()
+            raise ConfigurationError(
+                f"got {spec!r}; expected 'name@alias' or 'name:number', 'name@sha256:digest' or 'name@alias@2026-05-03'"
+            )
+        name, digest, alias, moment, number = match.groups()
         log = self._known(name)
+        if digest is not None:
+            return _with_digest(log, name, digest)
+        if moment is not None:
+            then = log.at(alias, _moment(moment))
+            if then is None:
+                raise NotFound(f"{name}@{alias} pointed to nothing at {moment}; see history({name!r})")
+            return log.versions[then - 1]
         if number is None:
             trail = log.aliases.get(alias) or self._no_alias(log, name, alias)
             return log.versions[trail[-1] - 1]
@@ -559,15 +701,30 @@ class ModelRegistry:
             warnings.warn(EnvironmentMismatch(message), stacklevel=2)
         return self._open(version, self._log(version.name).manifests[version.number - 1])
 
-    def versions(self, name: str) -> list[ModelVersion]:
-        """Return the versions of a model, oldest first.
+    def file(self, spec: ModelVersion | str, name: str) -> bytes:
+        """Return one of the files that were registered with a version, compared with its digest.
+
+        Raises
+        ------
+        NotFound
+            When there is no such version, or it has no such file.
+        IntegrityError
+            When the file is missing from the store or was changed.
+        """
+        version = self.get(spec)
+        if name not in version.files:
+            raise NotFound(f"{version.spec} has no file {name!r}: it has {sorted(version.files)}")
+        return self._blob(version.files[name], f"file {name!r} of {version.spec}")
+
+    def versions(self, name: str, *, where: Callable[[ModelVersion], bool] | None = None) -> list[ModelVersion]:
+        """Return the versions of a model, oldest first; those for which `where` is true.
 
         Raises
         ------
         NotFound
             When there is no such model.
         """
-        return list(self._known(name).versions)
+        return [version for version in self._known(name).versions if where is None or where(version)]
 
     def history(self, name: str) -> HistoryReport:
         """Return what happened to a model: registrations, promotions and rollbacks.
@@ -589,8 +746,13 @@ class ModelRegistry:
         """Return a number that grows with each event of a model, 0 before the first; it costs one look at the store."""
         return self._log(name).refresh()
 
-    def verify(self) -> VerifyReport:
+    def verify(self, *, deep: bool = False) -> VerifyReport:
         """Look at every event and every blob.
+
+        Parameters
+        ----------
+        deep
+            Whether every version is loaded, too, and predicts its example.
 
         Returns
         -------
@@ -602,8 +764,10 @@ class ModelRegistry:
         names = sorted({match[1] for key in keys if (match := _EVENT.fullmatch(key)) and _NAME.fullmatch(match[1])})
         logs = {name: _Log(self.store, name) for name in names}
         findings = [finding for name, log in logs.items() for finding in _verify_log(log, name, keys)]
-        used = {sha for log in logs.values() for version in log.versions for sha in version.blobs.values()}
+        used = {sha for log in logs.values() for version in log.versions for sha in version.content}
         findings += self._verify_blobs(used, keys)
+        if deep:
+            findings += [found for log in logs.values() for found in self._verify_models(log)]
         findings += [Finding(key, "not a file of the registry", True) for key in keys if not _is_own(key)]
         leftover = "left by a write that was interrupted, or is under way"
         findings += [Finding(key, leftover, True) for key in self.store.list("tmp/")]
@@ -693,6 +857,13 @@ class ModelRegistry:
             raise IntegrityError(f"{key} (the {what}) was changed: its bytes do not match its digest")
         return data
 
+    def _verify_models(self, log: _Log) -> Iterator[Finding]:
+        for version, manifest in zip(log.versions, log.manifests, strict=True):
+            try:
+                self._open(version, manifest)
+            except MlopskitError as error:
+                yield Finding(version.spec, f"cannot be loaded: {error}")
+
     def _verify_blobs(self, used: set[str], keys: list[str]) -> Iterator[Finding]:
         present = {match[1] for key in keys if (match := _BLOB.fullmatch(key))}
         for sha in sorted(used | present):
@@ -712,8 +883,49 @@ def _check_name(name: str, what: str) -> str:
     return name
 
 
+def _check_job(key: str) -> str:
+    if not isinstance(key, str) or not key or len(key) > 500:
+        raise ConfigurationError(f"idempotency_key={key!r:.80}: expected a text of 1 to 500 characters")
+    return key
+
+
+def _check_file(name: str) -> str:
+    if not isinstance(name, str) or not _FILE.fullmatch(name):
+        raise ConfigurationError(f"files: {name!r:.120} is no file's name: expected letters, digits, '.', '_' and '-'")
+    return name
+
+
+def _contents(name: str, source: bytes | str | os.PathLike[str]) -> bytes:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    try:
+        return Path(source).read_bytes()
+    except (OSError, TypeError) as error:
+        raise ConfigurationError(f"files[{name!r}]: cannot read {source!r:.120}: {error}") from error
+
+
 def _spec(name: str, number: Any) -> str:
     return "nothing" if number is None else f"{name}:{number}"
+
+
+def _with_digest(log: _Log, name: str, digest: str) -> ModelVersion:
+    """Return the oldest version whose digest begins so."""
+    found = [version for version in log.versions if version.digest.startswith(digest)]
+    if not found:
+        raise NotFound(f"no version of {name!r} has a digest that begins with {digest}")
+    if len({version.digest for version in found}) > 1:
+        raise ConfigurationError(f"{digest} begins the digests of {[v.spec for v in found]}: give more of it")
+    return found[0]
+
+
+def _moment(text: str) -> dt.datetime:
+    """Return a moment in UTC; a date is its end."""
+    try:
+        parsed = dt.datetime.fromisoformat(text)
+        is_date = len(text) == len("2026-05-03")
+        return frames.utc(parsed) + (dt.timedelta(days=1, microseconds=-1) if is_date else dt.timedelta(0))
+    except (ValueError, OverflowError) as error:
+        raise ConfigurationError(f"got the time {text!r}; expected 2026-05-03 or 2026-05-03T12:00") from error
 
 
 def _numbers(metrics: Mapping[str, float]) -> dict[str, float]:
