@@ -301,6 +301,11 @@ def test_a_packed_frame_comes_back_equal():
     pd.testing.assert_frame_equal(frames.unpack(frames.pack(PACKED)), PACKED)
 
 
+def test_frames_whose_columns_are_numbers_are_put_together() -> None:
+    joined = frames.concat([pd.DataFrame({0: [1], 1: ["x"]}), pd.DataFrame({0: [2], 1: ["y"]})])
+    assert joined.to_dict("list") == {"0": [1, 2], "1": ["x", "y"]}
+
+
 def test_frames_go_one_below_the_other():
     """concat goes by column name, keeps the first frame's order, and refuses nothing at all."""
     joined = frames.concat([pd.DataFrame({"a": [1], "b": ["x"]}, index=[9]), pl.DataFrame({"b": ["y"], "a": [2]})])

@@ -409,7 +409,7 @@ class TestHistory:
         """It becomes a frame with typed columns, plain data and HTML."""
         history = three.history("m")
         frame = history.to_frame()
-        assert list(frame.columns) == ["at", "kind", "number", "alias", "previous", "reason", "digest", "tags"]
+        assert list(frame.columns) == ["at", "kind", "number", "alias", "previous", "reason", "digest", "tags", "report"]
         assert frame["previous"].dtype == "Int64"
         assert frame["previous"].dropna().tolist() == [1, 2]
         json.dumps(history.to_dict())

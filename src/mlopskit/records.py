@@ -234,6 +234,8 @@ class ModelVersion:
         sha256 of each stored part, by role ("model", "example", ...).
     files
         sha256 of each file that was registered with it, by name.
+    parents
+        Versions that it was made of ("name:number").
     retired
         Why it was taken out of use; None while it may be used.
     """
@@ -251,6 +253,7 @@ class ModelVersion:
     time: str | None = None
     blobs: Mapping[str, str] = field(factory=dict, repr=False)
     files: Mapping[str, str] = field(factory=dict, repr=False)
+    parents: tuple[str, ...] = ()
     retired: str | None = None
 
     @property

@@ -1,6 +1,7 @@
 """Pictures from plain numbers, drawn on a figure of their own: pyplot and matplotlib's global settings stay untouched.
 
-- `bars`: one horizontal bar for each finding, beside the limit it is compared with.
+- `bars`: one horizontal bar for each finding, beside the limit it is compared with;
+- `flow`: what leads to one thing on its left, what it leads to on its right.
 
 matplotlib is optional (`pip install 'mlopskit[plot]'`) and imported when a picture is asked for.
 """
@@ -74,6 +75,56 @@ def bars(
     ax.set_title(title + more, parse_math=False)
     ax.set_xlabel(xlabel, parse_math=False)
     return ax
+
+
+def flow(*, title: str, sources: Sequence[str], centre: str, targets: Sequence[str], ax: Any = None) -> Any:
+    """Draw boxes in three columns, arrows from the left ones to the middle one and from there to the right ones.
+
+    Parameters
+    ----------
+    title
+        Title of the axes.
+    sources, centre, targets
+        What stands in the boxes; after 40 boxes a column says how many more there are.
+    ax
+        As of `bars`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    MissingExtra
+        When matplotlib is not installed.
+
+    Examples
+    --------
+    >>> ax = flow(title="Lineage", sources=["data", "code"], centre="rain:1", targets=[])
+    >>> sorted(text.get_text() for text in ax.texts if text.get_text())
+    ['code', 'data', 'rain:1']
+    """
+    left, right = _few(sources), _few(targets)
+    ax = _axes(2 * max(len(left), len(right))) if ax is None else ax
+    box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "#4878a8"}
+    for x, column in ((0.15, left), (0.85, right)):
+        for row, label in enumerate(column):
+            y = 1 - (row + 0.5) / len(column)
+            a, b = ((x, y), (0.5, 0.5)) if x < 0.5 else ((0.5, 0.5), (x, y))
+            arrow = {"arrowstyle": "->", "color": "#808080", "shrinkA": 40, "shrinkB": 40}
+            ax.annotate("", xy=b, xytext=a, arrowprops=arrow)
+            ax.text(x, y, label, ha="center", va="center", bbox=box, parse_math=False)
+    ax.text(0.5, 0.5, centre, ha="center", va="center", bbox={**box, "linewidth": 2}, parse_math=False)
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    ax.set_axis_off()
+    ax.set_title(title, parse_math=False)
+    return ax
+
+
+def _few(labels: Sequence[str]) -> list[str]:
+    more = [f"{len(labels) - MAX_BARS} more"] if len(labels) > MAX_BARS else []
+    return [*labels[:MAX_BARS], *more]
 
 
 def _axes(n_bars: int) -> Any:

@@ -216,7 +216,7 @@ def concat(parts: Sequence[Frame]) -> pd.DataFrame:
     if not parts:
         raise DataError("there are no frames to put together: give at least one")
     wanted = names(parts[0])
-    pieces = [to_pandas(chosen(part, wanted)) for part in parts]
+    pieces = [to_pandas(chosen(part, wanted)).set_axis(wanted, axis=1) for part in parts]
     return pd.concat(_united(pieces, wanted), ignore_index=True)
 
 
