@@ -5,13 +5,8 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import json
-import multiprocessing
 import os
-import random
-import signal
 import threading
-import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +18,7 @@ import polars as pl
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -48,7 +43,7 @@ from mlopskit.errors import (
 from mlopskit.formats import PickleFormat
 from mlopskit.records import Candidate
 from mlopskit.registry import HistoryReport, ModelRegistry
-from mlopskit.storage import DirectoryStore, MemoryStore, Store
+from mlopskit.storage import MemoryStore, Store
 from mlopskit.training import TimeSplit, Trainer
 
 NOW = dt.datetime(2013, 3, 1, 12, tzinfo=dt.UTC)
@@ -409,7 +404,17 @@ class TestHistory:
         """It becomes a frame with typed columns, plain data and HTML."""
         history = three.history("m")
         frame = history.to_frame()
-        assert list(frame.columns) == ["at", "kind", "number", "alias", "previous", "reason", "digest", "tags", "report"]
+        assert list(frame.columns) == [
+            "at",
+            "kind",
+            "number",
+            "alias",
+            "previous",
+            "reason",
+            "digest",
+            "tags",
+            "report",
+        ]
         assert frame["previous"].dtype == "Int64"
         assert frame["previous"].dropna().tolist() == [1, 2]
         json.dumps(history.to_dict())
@@ -714,129 +719,6 @@ def test_threads_share_a_registry(registry: ModelRegistry) -> None:
     assert registry.verify().passed
 
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["mlopskit.registry", "mlopskit.training", "sklearn.dummy", "skops.io"])
-
-
-def say(path: str, text: str) -> None:
-    with open(path, "a") as file:  # noqa: PTH123
-        file.write(text + "\n")
-
-
-def register_and_promote_for_ever(path: str, diary: str, seed: int) -> None:
-    registry = ModelRegistry(path)
-    generator = random.Random(seed)
-    while True:
-        value = generator.random()
-        version = registry.register("m", constant(value), example=EXAMPLE)
-        say(diary, f"{version.number} {value!r}")
-        registry.promote(version, alias="champion", reason="so it goes")
-        say(diary, f"{version.number} promoted")
-
-
-def test_killed_processes_lose_nothing(path: Path, tmp_path: Path) -> None:
-    """Whatever instant a process is killed at, all that it was told is there, whole, and others go on."""
-    diary = tmp_path / "diary"
-    generator = random.Random(0)
-    for round_ in range(8):
-        workers = [
-            CONTEXT.Process(target=register_and_promote_for_ever, args=(str(path), str(diary), 10 * round_ + w))
-            for w in range(2)
-        ]
-        for worker in workers:
-            worker.start()
-        lines = len(diary.read_text().splitlines()) if diary.exists() else 0
-        while not diary.exists() or len(diary.read_text().splitlines()) <= lines:
-            assert all(worker.is_alive() for worker in workers)
-            time.sleep(0.01)
-        time.sleep(generator.random() * 0.15)
-        for worker in workers:
-            os.kill(worker.pid or 0, signal.SIGKILL)
-            worker.join()
-            assert worker.exitcode == -signal.SIGKILL
-        report = ModelRegistry(path).verify()
-        assert report.passed, str(report)
-    registry = ModelRegistry(path)
-    told = [line.split() for line in diary.read_text().splitlines()]
-    values = {int(number): float(value) for number, value in told if value != "promoted"}
-    assert len(values) == sum(value != "promoted" for _, value in told)
-    assert [v.number for v in registry.versions("m")] == list(range(1, len(registry.versions("m")) + 1))
-    events = registry.history("m").events
-    promoted = {event.number for event in events if event.kind == "promoted"}
-    assert {int(number) for number, value in told if value == "promoted"} <= promoted
-    for number in list(values)[:: max(1, len(values) // 25)]:
-        assert registry.load(f"m:{number}").predict(EXAMPLE).values[0] == values[number]
-    assert registry.register("m", MODEL, example=EXAMPLE).number == len(registry.versions("m"))
-
-
-def register_some(path: str, who: int, results: Any) -> None:
-    registry = ModelRegistry(path)
-    mine = []
-    for i in range(6):
-        version = registry.register("m", constant(who + i / 100), example=EXAMPLE)
-        mine.append((version.number, who + i / 100))
-        registry.promote(version, alias="latest", reason=f"{who}")
-        registry.promote(version, alias=f"of-{who}", reason=f"{who}")
-    results.put(mine)
-
-
-def raise_by_one(path: str, results: Any) -> None:
-    registry = ModelRegistry(path)
-    won = lost = 0
-    while won < 10:
-        current = registry.get("m@counter").number
-        try:
-            registry.promote(f"m:{current + 1}", alias="counter", expect=current)
-            won += 1
-        except AliasMoved:
-            lost += 1
-    results.put((won, lost))
-
-
-def run(target: Callable[..., None], arguments: list[tuple[Any, ...]]) -> list[Any]:
-    results = CONTEXT.Queue()
-    workers = [CONTEXT.Process(target=target, args=(*args, results)) for args in arguments]
-    for worker in workers:
-        worker.start()
-    answers = [results.get(timeout=120) for _ in workers]
-    for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
-    return answers
-
-
-def test_processes_that_write_at_once(path: Path) -> None:
-    """Four processes register and promote at once: no lost event, dense numbers, an intact chain."""
-    answers = run(register_some, [(str(path), who) for who in range(4)])
-    registry = ModelRegistry(path)
-    told = dict(pair for mine in answers for pair in mine)
-    assert sorted(told) == [v.number for v in registry.versions("m")] == list(range(1, 25))
-    assert registry.head("m") == len(registry.history("m").events) == 72
-    assert sorted(p.name for p in (path / "log" / "m").iterdir()) == [f"{i:08d}.json" for i in range(1, 73)]
-    for number, value in told.items():
-        assert registry.load(f"m:{number}").predict(EXAMPLE).values[0] == value
-    for who, mine in enumerate(answers):
-        (found,) = {value for number, value in mine if number == registry.get(f"m@of-{int(mine[0][1])}").number}
-        assert found == int(mine[0][1]) + 0.05, who
-    report = registry.verify()
-    assert report.passed
-    assert report.findings == ()
-
-
-def test_compare_and_set_counts_to_forty(path: Path) -> None:
-    """Four processes raise an alias by one ten times each: every promotion either won or was told that it lost."""
-    registry = ModelRegistry(path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ModelRegistry, "_open", lambda *args: None)
-        for _ in range(41):
-            registry.register("m", MODEL, example=EXAMPLE)
-    registry.promote("m:1", alias="counter")
-    answers = run(raise_by_one, [(str(path),) for _ in range(4)])
-    assert [won for won, _ in answers] == [10] * 4
-    moves = [(e.previous, e.number) for e in registry.history("m").events if e.alias == "counter"]
-    assert moves == [(None, 1), *((i, i + 1) for i in range(1, 41))]
-
-
 class LosesRaces(Store):
     """A store on which somebody else is always first, a given number of times."""
 
@@ -883,40 +765,78 @@ def test_a_lost_race_checks_its_precondition_again() -> None:
 
 
 class RegistryMachine(RuleBasedStateMachine):
-    """Registrations, promotions, rollbacks and reopening, against lists and a dict."""
+    """Everything that changes a registry, and reopening it, against lists and dicts."""
 
     versions = Bundle("versions")
+    aliases = st.sampled_from(["champion", "shadow"])
 
     @initialize()
     def start(self) -> None:
         self.store = MemoryStore()
         self.registry = ModelRegistry(self.store)
-        self.numbers: list[float] = []
+        self.answers: list[float] = []
+        self.tags: list[dict[str, str]] = []
         self.trails: dict[str, list[int]] = {}
+        self.retired: set[int] = set()
+        self.gone: set[int] = set()
+        self.now = NOW
+
+    def tick(self) -> dt.datetime:
+        self.now += dt.timedelta(days=1)
+        return self.now
 
     @rule(target=versions, value=st.integers(0, 3))
     def register(self, value: int) -> int:
-        version = self.registry.register("m", constant(float(value)), example=EXAMPLE)
-        self.numbers.append(float(value))
-        assert version.number == len(self.numbers)
+        version = self.registry.register("m", constant(float(value)), example=EXAMPLE, now=self.tick())
+        self.answers.append(float(value))
+        self.tags.append({})
+        assert version.number == len(self.answers)
         return version.number
 
-    @rule(number=versions, alias=st.sampled_from(["champion", "shadow"]))
+    @rule(number=versions, alias=aliases)
     def promote(self, number: int, alias: str) -> None:
-        self.registry.promote(f"m:{number}", alias=alias)
+        if number in self.retired:
+            with pytest.raises(ConfigurationError, match="retired"):
+                self.registry.promote(f"m:{number}", alias=alias)
+            return
+        self.registry.promote(f"m:{number}", alias=alias, now=self.tick())
         trail = self.trails.setdefault(alias, [])
         if not trail or trail[-1] != number:
             trail.append(number)
 
-    @rule(alias=st.sampled_from(["champion", "shadow"]), number=consumes(versions))
-    def rollback(self, alias: str, number: int) -> None:
+    @rule(alias=aliases, steps=st.integers(1, 2))
+    def rollback(self, alias: str, steps: int) -> None:
         trail = self.trails.get(alias, [])
-        if len(trail) < 2:
+        if len(trail) <= steps:
             with pytest.raises(NotFound):
-                self.registry.rollback("m", alias=alias)
+                self.registry.rollback("m", alias=alias, steps=steps)
+        elif trail[-1 - steps] in self.retired:
+            with pytest.raises(ConfigurationError, match="retired"):
+                self.registry.rollback("m", alias=alias, steps=steps)
         else:
-            trail.pop()
-            assert self.registry.rollback("m", alias=alias).number == trail[-1]
+            del trail[-steps:]
+            assert self.registry.rollback("m", alias=alias, steps=steps, now=self.tick()).number == trail[-1]
+
+    @rule(number=versions)
+    def retire(self, number: int) -> None:
+        if number in {trail[-1] for trail in self.trails.values()}:
+            with pytest.raises(ConfigurationError, match="promote another"):
+                self.registry.retire(f"m:{number}", reason="old")
+        else:
+            self.registry.retire(f"m:{number}", reason="old", now=self.tick())
+            self.retired.add(number)
+
+    @rule(number=versions, value=st.sampled_from(["a", "b"]))
+    def annotate(self, number: int, value: str) -> None:
+        assert self.registry.annotate(f"m:{number}", tags={"note": value}, now=self.tick()).tags["note"] == value
+        self.tags[number - 1]["note"] = value
+
+    @rule(retired=st.booleans())
+    def collect(self, retired: bool) -> None:
+        span = "0s" if retired else None
+        self.registry.gc(grace="0s", retired=span, dry_run=False, now=self.tick())
+        self.gone |= self.retired if retired else set()
+        assert self.registry.verify().findings == ()
 
     @rule()
     def reopen(self) -> None:
@@ -924,34 +844,25 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        if not getattr(self, "numbers", None):
+        if not getattr(self, "answers", None):
             return
-        assert len(self.registry.versions("m")) == len(self.numbers)
-        for alias, trail in self.trails.items():
-            version = self.registry.get(f"m@{alias}")
-            assert version.number == trail[-1]
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
+        found = self.registry.versions("m")
+        assert [dict(v.tags) for v in found] == self.tags
+        assert {v.number for v in found if v.retired is not None} == self.retired
+        assert {alias: self.registry.get(f"m@{alias}").number for alias in self.trails} == {
+            alias: trail[-1] for alias, trail in self.trails.items()
+        }
+        for version in found:
+            if version.number in self.gone:
+                with pytest.raises(NotFound, match="removed"):
+                    self.registry.load(version)
+            else:
                 answer = self.registry.load(version).predict(EXAMPLE[:1]).values[0]
-            assert answer == self.numbers[version.number - 1]
+                assert answer == self.answers[version.number - 1]
 
 
 TestRegistryMachine = RegistryMachine.TestCase
-TestRegistryMachine.settings = settings(max_examples=10, stateful_step_count=12, deadline=None)
-
-
-def test_a_registry_on_a_disk_without_hard_links(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same log works where the file system has no hard links."""
-
-    def refuse(*args: object) -> None:
-        raise OSError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-    registry = ModelRegistry(DirectoryStore(path))
-    registry.promote(registry.register("m", MODEL, example=EXAMPLE), alias="champion")
-    again = ModelRegistry(path)
-    assert again.load("m@champion").version.number == 1
-    assert again.verify().findings == ()
+TestRegistryMachine.settings = settings(max_examples=15, stateful_step_count=14, deadline=None)
 
 
 class TestForgivingRegister:

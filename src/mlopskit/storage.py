@@ -162,7 +162,8 @@ class DirectoryStore(Store):
         Raises
         ------
         StorageError
-            When the directory cannot be written, for instance because the disk is full. The key is then not created.
+            When the directory cannot be written, for instance because the disk is full. The key is then not created,
+            unless what failed was the very last step, the flush of its name: then it is there, whole.
         """
         final = self.path / check_key(key)
         if key.split("/")[0] == _TEMPORARY:

@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 
 from mlopskit import formats, frames, lineage
 from mlopskit.errors import ConfigurationError, FormatError, IntegrityError
+from mlopskit.evidence import Report
 from mlopskit.formats import Format
 from mlopskit.profiling import Profile
 from mlopskit.records import Candidate, Evaluation, ModelVersion, Predictions, predict
@@ -20,6 +21,8 @@ from mlopskit.registry.names import numbers
 from mlopskit.schema import Schema
 
 _EXAMPLE_ROWS = 100
+_NEEDED = {"model", "example"}
+_ROLES = {*_NEEDED, "schema", "profile", "reference", "evaluation", "gate_report"}
 
 
 @frozen(eq=False)
@@ -94,9 +97,12 @@ def take_apart(model: Any, example: Any, codecs: Sequence[Format]) -> tuple[str,
 def put_together(version: ModelVersion, format: str, data: dict[str, bytes], codecs: Sequence[Format]) -> LoadedModel:
     """Rebuild a version from its parts by role, and have it predict its example."""
     others = dict(data)
+    report = others.pop("gate_report", None)
     model = formats.load_model(format, others.pop("model"), codecs=codecs)
     example, expected = _load_example(others.pop("example"))
     rebuilt = {role: read(part, f"{role} of {version.spec}") for role, part in others.items()}
+    if report is not None:
+        rebuilt["gate_report"] = read_report(report, f"gate report of {version.spec}")
     loaded = LoadedModel(
         model=model,
         version=version,
@@ -111,9 +117,23 @@ def put_together(version: ModelVersion, format: str, data: dict[str, bytes], cod
 
 
 def version_of(name: str, number: int, digest: str, at: Any, manifest: dict[str, Any]) -> ModelVersion:
-    """Return the version that a manifest describes."""
+    """Return the version that a manifest describes.
+
+    Raises
+    ------
+    FormatError
+        When it is no manifest of a version.
+    """
     fields = {key: value for key, value in manifest.items() if key != "format"}
-    return ModelVersion(name=name, number=number, digest=digest, created_at=at, **fields)
+    try:
+        version = ModelVersion(name=name, number=number, digest=digest, created_at=at, **fields)
+        roles, files, features = set(version.blobs), set(version.files), list(version.features)
+    except TypeError as error:
+        raise FormatError(f"the manifest of {name}:{number} is none: {error}") from error
+    texts = [*files, *features, *version.parents, *(v for v in (version.target, version.time) if v is not None)]
+    if not _NEEDED <= roles <= _ROLES or not all(isinstance(v, str) for v in (*texts, manifest.get("format"))):
+        raise FormatError(f"the manifest of {name}:{number} is none: it has the parts {sorted(map(str, roles))}")
+    return version
 
 
 def contents(name: str, source: bytes | str | os.PathLike[str]) -> bytes:
@@ -139,12 +159,29 @@ def write(value: Any) -> bytes:
     return formats.canonical({"protocol": formats.PROTOCOL, "value": formats.encode(value)})
 
 
+def write_report(report: Report) -> bytes:
+    """Return a report, as plain values, as the bytes of a part."""
+    return formats.canonical({"protocol": formats.PROTOCOL, "value": report.to_dict()})
+
+
+def read_report(data: bytes, what: str) -> dict[str, Any]:
+    """Return the plain values of a report."""
+    value = _value(data, what)
+    if not isinstance(value, dict):
+        raise FormatError(f"the {what} is no report")
+    return value
+
+
 def read(data: bytes, what: str) -> Any:
     """Rebuild what `write` wrote."""
+    return formats.decode(_value(data, what))
+
+
+def _value(data: bytes, what: str) -> Any:
     document = parse(data)
     if document is None or document["protocol"] > formats.PROTOCOL:
         raise FormatError(f"the {what} was not written by this release or an older one: upgrade mlopskit")
-    return formats.decode(document.get("value"))
+    return document.get("value")
 
 
 def _dump_example(example: frames.Frame, answer: Predictions) -> bytes:

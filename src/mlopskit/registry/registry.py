@@ -27,8 +27,16 @@ from mlopskit.records import ModelVersion
 from mlopskit.registry import bundle, names, upkeep
 from mlopskit.registry.blobs import Blobs
 from mlopskit.registry.log import Done
-from mlopskit.registry.parts import LoadedModel, changed_packages, contents, put_together, take_apart, version_of, write
-from mlopskit.registry.parts import read as read_part
+from mlopskit.registry.parts import (
+    LoadedModel,
+    changed_packages,
+    contents,
+    put_together,
+    read_report,
+    take_apart,
+    version_of,
+    write_report,
+)
 from mlopskit.registry.reports import (
     CollectReport,
     HistoryReport,
@@ -161,7 +169,8 @@ class ModelRegistry:
         FormatError
             When no format can hold the model, or the example does not survive storing.
         StorageError
-            When the store cannot be written. Nothing is registered then.
+            When the store cannot be written. Nothing is registered then, unless it failed after the event was written:
+            under an idempotency key, the job may run again in any case.
         """
         log = self._log(name)
         log.refresh()
@@ -170,7 +179,7 @@ class ModelRegistry:
         extra = {names.check_file(file): contents(file, source) for file, source in (files or {}).items()}
         format, parts, notes = take_apart(model, example, self.formats)
         if gate_report is not None:
-            parts["gate_report"] = write(gate_report.to_dict())
+            parts["gate_report"] = write_report(gate_report)
         if extra:
             notes["files"] = {file: formats.digest(data) for file, data in extra.items()}
         if parents:
@@ -233,7 +242,7 @@ class ModelRegistry:
         chosen = self.get(version)
         names.check_name(alias, "alias")
         wanted = expect if expect is _ANY or expect is None else self._number(expect, chosen.name)
-        held = self._blobs.put(() if gate_report is None else (write(gate_report.to_dict()),))
+        held = self._blobs.put(() if gate_report is None else (write_report(gate_report),))
 
         def build(log: ModelLog) -> dict[str, Any]:
             trail = log.aliases.get(alias, ())
@@ -441,8 +450,7 @@ class ModelRegistry:
         if sha is None:
             raise NotFound(f"no gate's report was given for {version.spec}: promote(..., gate_report=) keeps one")
         what = f"gate report of {version.spec}"
-        found: dict[str, Any] = read_part(self._blobs.get(sha, what), what)
-        return found
+        return read_report(self._blobs.get(sha, what), what)
 
     def versions(self, name: str, *, where: Callable[[ModelVersion], bool] | None = None) -> list[ModelVersion]:
         """Return the versions of a model, oldest first; those for which `where` is true.

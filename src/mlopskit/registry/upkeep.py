@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
 
 from mlopskit import formats
-from mlopskit.errors import IntegrityError, MlopskitError
+from mlopskit.errors import FormatError, IntegrityError, MlopskitError
 from mlopskit.records import ModelVersion
 from mlopskit.registry.blobs import BLOB, TOMBSTONE, Blobs
 from mlopskit.registry.log import PACK, Log
@@ -132,6 +132,6 @@ def readable(log: Log) -> Log:
     """
     try:
         log.refresh()
-    except MlopskitError as error:
+    except (IntegrityError, FormatError) as error:
         raise IntegrityError(f"nothing was removed, because not every event can be read: {error}") from error
     return log
