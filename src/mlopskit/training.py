@@ -6,9 +6,10 @@ late, and with intervals that count days, not rows, because the rows of one day 
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,11 @@ from attrs import define, field, frozen
 from numpy.typing import NDArray
 
 from mlopskit import frames, lineage
-from mlopskit.errors import ConfigurationError, DataError
+from mlopskit.errors import ConfigurationError, DataError, NotFound
+from mlopskit.evidence import Report
 from mlopskit.metrics import Metric, as_binary, metric, read
 from mlopskit.profiling import Binning, Profile
-from mlopskit.records import Candidate, Evaluation, Predictions, Score, predict
+from mlopskit.records import Candidate, Evaluation, ModelVersion, Predictions, Score, predict
 from mlopskit.schema import Schema
 from mlopskit.stats.intervals import Interval, auc_clustered, cluster_bootstrap, mean_t
 
@@ -29,6 +31,9 @@ N_RESAMPLES = 200
 """Resamples of blocks behind the interval of a metric that is no mean of losses."""
 N_EXAMPLE = 8
 """Training rows that travel with a candidate."""
+
+ROUNDING = 1e-9
+"""By how much numbers of equal trainings may differ."""
 
 Positions = NDArray[np.intp]
 
@@ -151,6 +156,67 @@ class _OutOfFold:
         return self.scores
 
 
+class Trained(Protocol):
+    """What `Trainer.reproduce` needs of a version: `registry.load` returns it."""
+
+    @property
+    def version(self) -> ModelVersion:
+        """Which version it is."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the columns it reads."""
+
+    @property
+    def training_data(self) -> Callable[[], pd.DataFrame] | None:
+        """What returns the rows it was trained on."""
+
+    def predict(self, frame: frames.Frame) -> Predictions:
+        """Answer for a frame."""
+
+
+@frozen
+class Reproduction(Report):
+    """Whether a version's training, done again, gives the same model.
+
+    Parameters
+    ----------
+    version
+        "name:number" of the version.
+    n_rows
+        Rows that both predicted for: all of the training data.
+    n_different
+        Rows whose predictions differ, numbers by more than a relative 1e-9.
+    largest_gap
+        The largest difference of a score (of a value, for a model without scores); infinite where other classes are
+        predicted and there are no scores.
+    changed
+        What is different from the first training, in words: code, environment, parameters, seed.
+    """
+
+    version: str
+    n_rows: int
+    n_different: int
+    largest_gap: float
+    changed: tuple[str, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """Whether the predictions are the same."""
+        return self.n_different == 0 and self.largest_gap <= ROUNDING
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row: version, n_rows, n_different, largest_gap, changed."""
+        row = [self.version, self.n_rows, self.n_different, self.largest_gap, "; ".join(self.changed)]
+        return pd.DataFrame([row], columns=["version", "n_rows", "n_different", "largest_gap", "changed"])
+
+    def __str__(self) -> str:
+        gap = f"{self.n_different} predictions differ, scores by up to {self.largest_gap:.3g}"
+        verdict = "reproduced: the same predictions" if self.same else f"not reproduced: {gap}"
+        lines = [f"{self.version} {verdict} for its {self.n_rows} training rows"]
+        return "\n".join(lines + [f"- {change}" for change in self.changed])
+
+
 @define(eq=False)
 class Trainer:
     """Turns data into a `Candidate`: scores it out of fold, fits it on everything, and notes where it comes from.
@@ -245,6 +311,46 @@ class Trainer:
             profile=binning.profile(chosen),
             reference=self._reference(history, chosen, binning),
             example=frames.take(chosen, example),
+        )
+
+    def reproduce(self, version: Trained, history: frames.Frame | None = None) -> Reproduction:
+        """Fit the model of a registered version again, and compare what both predict for all of its training data.
+
+        Parameters
+        ----------
+        version
+            What `registry.load` returned.
+        history
+            The data it was trained on; by default those that the registry has saved (`registry.data.save`).
+
+        Raises
+        ------
+        DataError
+            When these are other rows than its lineage notes, or they cannot be trained on.
+        NotFound
+            When no data are given and the registry has not saved them.
+        """
+        noted = version.version.lineage
+        if history is None:
+            if version.training_data is None:
+                raise NotFound("this version was not loaded from a registry: give the data it was trained on")
+            history = version.training_data()
+        if noted.data_fingerprint != frames.fingerprint(history):
+            raise DataError(
+                f"these are not the data of {version.version.spec}: it was trained on {noted.n_rows} rows with the "
+                f"fingerprint {noted.data_fingerprint}, these {frames.n_rows(history)} have another"
+            )
+        chosen = frames.select(history, list(version.features))
+        model = self.fit_model(frames.to_pandas(chosen), self._labels(history))
+        now = lineage.capture(history, model=model, time=self.time, seed=self.random_state)
+        old, new = version.predict(chosen), predict(model, chosen)
+        scored = old.scores is not None and new.scores is not None
+        return Reproduction(
+            version=version.version.spec,
+            n_rows=frames.n_rows(history),
+            n_different=int(np.sum(_differ(old.values, new.values))),
+            largest_gap=_gap(old.scores, new.scores) if scored else _gap(old.values, new.values),
+            changed=tuple(_changed(noted, now)),
         )
 
     def fit_model(self, X: pd.DataFrame, y: NDArray[Any]) -> Any:
@@ -345,6 +451,35 @@ def _shuffled(seed: int, y: NDArray[Any]) -> Any:
     from sklearn.model_selection import KFold
 
     return KFold(min(4, max(2, len(y))), shuffle=True, random_state=seed)
+
+
+def _differ(old: NDArray[Any], new: NDArray[Any]) -> NDArray[np.bool_]:
+    if old.dtype.kind == "f" and new.dtype.kind == "f":
+        return ~np.asarray(np.isclose(new, old, rtol=ROUNDING, atol=1e-12, equal_nan=True), dtype=np.bool_)
+    return np.asarray(old != new, dtype=np.bool_)
+
+
+def _gap(old: Any, new: Any) -> float:
+    if old.shape != new.shape or old.dtype.kind not in "biuf" or new.dtype.kind not in "biuf":
+        return 0.0 if np.array_equal(old, new) else math.inf
+    return float(np.nanmax(np.abs(new.astype(np.float64) - old.astype(np.float64)), initial=0.0))
+
+
+def _changed(then: lineage.Lineage, now: lineage.Lineage) -> Iterator[str]:
+    """Say what differs between two trainings that should be the same."""
+    if then.commit != now.commit:
+        yield f"code: commit {then.commit} then, {now.commit} now"
+    if then.dirty or now.dirty:
+        yield "code: files were changed since the commit, " + ("then" if then.dirty else "now")
+    if then.seed != now.seed:
+        yield f"seed: {then.seed} then, {now.seed} now"
+    pairs = {"parameter": (then.params, now.params), "package": (then.packages, now.packages)}
+    for what, (old, new) in pairs.items():
+        for name in sorted({*old, *new}):
+            if old.get(name) != new.get(name):
+                yield f"{what} {name}: {old.get(name)!r} then, {new.get(name)!r} now"
+    if then.python != now.python:
+        yield f"Python: {then.python} then, {now.python} now"
 
 
 def _seeded(estimator: Any, seed: int) -> Any:

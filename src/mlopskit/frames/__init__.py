@@ -19,6 +19,7 @@ from mlopskit.frames.content import add_fingerprints as add_fingerprints
 from mlopskit.frames.content import content_of as content_of
 from mlopskit.frames.content import fingerprint_of as fingerprint_of
 from mlopskit.frames.content import hashes as hashes
+from mlopskit.frames.content import row_hashes as row_hashes
 from mlopskit.frames.engines import Batches as Batches
 from mlopskit.frames.ids import days as days
 from mlopskit.frames.ids import factorized as factorized
@@ -29,6 +30,8 @@ from mlopskit.frames.ids import repeated as repeated
 from mlopskit.frames.ids import utc as utc
 from mlopskit.frames.packing import pack as pack
 from mlopskit.frames.packing import unpack as unpack
+from mlopskit.frames.parquet import from_parquet as from_parquet
+from mlopskit.frames.parquet import to_parquet as to_parquet
 from mlopskit.frames.reading import NUMERIC as NUMERIC
 from mlopskit.frames.reading import Column as Column
 from mlopskit.frames.reading import Frame as Frame

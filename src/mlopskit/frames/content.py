@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import decimal
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -73,11 +73,29 @@ def content_of(columns: Iterable[Column], seen: Mapping[str, Distinct]) -> str:
     seen
         For columns by name: what takes in their values, missing ones left out.
     """
-    parts = [_Part.of(c, seen.get(c.name)) for c in columns]
+    totals = [0, 0]
+    for hashed in _hashed([_Part.of(c, seen.get(c.name)) for c in columns]):
+        totals[0] += int(mix64(hashed).sum(dtype=np.uint64))
+        totals[1] += int(mix64(np.bitwise_xor(hashed, _SECOND, out=hashed)).sum(dtype=np.uint64))
+    return _text(*totals)
+
+
+def row_hashes(columns: Iterable[Column]) -> Hashes:
+    """Return a 64-bit hash of each row, shape (n_rows,): equal for equal rows, whatever their storage and position.
+
+    >>> a, b = [row_hashes([column(v, "x"), column(["p", "q"], "y")]) for v in ([1, 2], [1.0, 3.0])]
+    >>> (a == b).tolist()
+    [True, False]
+    """
+    blocks = [mix64(hashed) for hashed in _hashed([_Part.of(c, None) for c in columns])]
+    return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.uint64)
+
+
+def _hashed(parts: Sequence[_Part]) -> Iterator[Hashes]:
+    """Yield the rows' hashes block by block, in one buffer that is written again."""
     n = parts[0].n if parts else 0
     cells, other, hashed = np.empty((3, min(n, _BLOCK)), dtype=np.uint64)
     shift = sum(int(part.a) for part in parts) % 2**64
-    totals = [0, 0]
     for start in range(0, n, _BLOCK):
         rows = slice(start, min(start + _BLOCK, n))
         cells, other, hashed = (buffer[: rows.stop - start] for buffer in (cells, other, hashed))
@@ -87,9 +105,7 @@ def content_of(columns: Iterable[Column], seen: Mapping[str, Distinct]) -> str:
             _fold(cells, other)
             np.add(hashed, np.multiply(cells, part.a, out=other), out=hashed)
             part.see(rows, other)
-        totals[0] += int(mix64(hashed).sum(dtype=np.uint64))
-        totals[1] += int(mix64(np.bitwise_xor(hashed, _SECOND, out=hashed)).sum(dtype=np.uint64))
-    return _text(*totals)
+        yield hashed
 
 
 @frozen

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from mlopskit import formats
 from mlopskit.errors import FormatError, IntegrityError, MlopskitError, NotFound, StorageError
+from mlopskit.registry.reports import Event
 from mlopskit.storage import Store
 
 PACK = 64
@@ -45,6 +46,8 @@ class Log(ABC):
 
     def __init__(self, store: Store, name: str, keys: tuple[bytes, ...] = (), *, packs: bool = True) -> None:
         self.name = name
+        self.events: list[Event] = []
+        self.removed: set[int] = set()
         self.head = 0
         self.last = ""
         self._store = store
@@ -52,6 +55,10 @@ class Log(ABC):
         self._packs = packs
         self._block: list[bytes] = []
         self._mutex = threading.Lock()
+
+    def retired_at(self, number: int) -> dt.datetime | None:
+        """Return when a version was retired, or None."""
+        return next((e.at for e in self.events if e.kind == "retired" and e.number == number), None)
 
     @abstractmethod
     def used(self) -> set[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import evolve, frozen
@@ -19,6 +19,9 @@ from mlopskit.records import Candidate, Evaluation, ModelVersion, Predictions, p
 from mlopskit.registry.log import parse
 from mlopskit.registry.names import numbers
 from mlopskit.schema import Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _EXAMPLE_ROWS = 100
 _NEEDED = {"model", "example"}
@@ -45,6 +48,8 @@ class LoadedModel:
         What the gate found, as plain values, where a report was registered with it.
     target, time
         Names of the label and time columns, or None.
+    training_data
+        Returns the rows it was trained on, where the registry has them: see `ModelRegistry.training_data`.
     """
 
     model: Any
@@ -58,6 +63,7 @@ class LoadedModel:
     gate_report: dict[str, Any] | None = None
     target: str | None = None
     time: str | None = None
+    training_data: Callable[[], pd.DataFrame] | None = None
 
     def predict(self, frame: frames.Frame) -> Predictions:
         """Answer for a frame that holds at least the features; the answer names the version.

@@ -12,11 +12,12 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
-from attrs import define, field
+from attrs import define, evolve, field
 from numpy.typing import NDArray
 
 from mlopskit import formats, frames
@@ -26,7 +27,8 @@ from mlopskit.formats import Format
 from mlopskit.records import ModelVersion
 from mlopskit.registry import bundle, names, upkeep
 from mlopskit.registry.blobs import Blobs
-from mlopskit.registry.log import Done
+from mlopskit.registry.data import DataLog, DataVersions
+from mlopskit.registry.log import Done, Log
 from mlopskit.registry.parts import (
     LoadedModel,
     changed_packages,
@@ -103,12 +105,15 @@ class ModelRegistry:
     signing_key: tuple[bytes, ...] = field(default=None, converter=_keys, kw_only=True, repr=False)
     _logs: dict[str, ModelLog] = field(init=False, factory=dict, repr=False)
     _blobs: Blobs = field(init=False, repr=False)
+    data: DataVersions = field(init=False, repr=False)
+    """The tables of this registry: snapshots of what models were trained on."""
 
     def __attrs_post_init__(self) -> None:
         names = ["skops", *(codec.name for codec in self.formats)]
         if len(set(names)) != len(names):
             raise ConfigurationError(f"formats={names}: each format needs a name of its own ('skops' is built in)")
         self._blobs = Blobs(self.store)
+        self.data = DataVersions(self.store, self.signing_key)
 
     # -- writing
 
@@ -462,6 +467,23 @@ class ModelRegistry:
         """
         return [version for version in self._known(name).versions if where is None or where(version)]
 
+    def training_data(self, spec: ModelVersion | str) -> pd.DataFrame:
+        """Return the rows that a version was trained on, where `data.save` stored them; their order is that of saving.
+
+        Raises
+        ------
+        NotFound
+            When there is no such version, its lineage notes no data, or they were not saved.
+        IntegrityError
+            When a file is missing from the store or was changed.
+        """
+        version = self.get(spec)
+        fingerprint = version.lineage.data_fingerprint
+        saved = None if fingerprint is None else self.data.find(fingerprint)
+        if saved is None:
+            raise NotFound(f"the data of {version.spec} were not saved: registry.data.save(name, frame) does so")
+        return self.data.load(saved)
+
     def search(
         self,
         name: str | None = None,
@@ -692,23 +714,24 @@ class ModelRegistry:
     def _named(self, name: str | None) -> list[str]:
         return self.models() if name is None else [name]
 
-    def _fresh(self) -> Iterator[ModelLog]:
-        """Read every log from its first event, past what is cached and past packs."""
-        for name in upkeep.names_in(self.store.list("log/"), "log"):
-            yield ModelLog(self.store, name, self.signing_key, packs=False)
+    def _fresh(self) -> Iterator[ModelLog | DataLog]:
+        """Return every log, to be read from its first event: past what is cached and past packs."""
+        for kind in (ModelLog, DataLog):
+            for name in upkeep.names_in(self.store.list(f"{kind.area}/"), kind.area):
+                yield kind(self.store, name, self.signing_key, packs=False)
 
     def _used(self) -> set[str]:
         logs = [upkeep.readable(log) for log in self._fresh()]
         return set().union(*(log.used() for log in logs))
 
-    def _drop(self, log: ModelLog, at: dt.datetime, age: dt.timedelta) -> None:
+    def _drop(self, log: ModelLog | DataLog, at: dt.datetime, age: dt.timedelta) -> None:
         """Note that the content of versions retired so long ago is removed."""
         for version in log.versions:
             since = log.retired_at(version.number)
             if since is not None and at - since >= age and version.number not in log.removed:
                 reason = f"retired on {since:%Y-%m-%d}"
                 with suppress(Done):
-                    self._log(log.name).append(at, _removal(version.number, reason))
+                    log.append(at, _removal(version.number, reason))
 
     def _commit(self, log: ModelLog, event: dict[str, Any], held: Mapping[str, bytes], at: dt.datetime) -> ModelVersion:
         """Append the registration of what is stored and verified, and return the version."""
@@ -733,7 +756,9 @@ class ModelRegistry:
         """Return what a version comes from, each with how."""
         origin = version.lineage
         if origin.data_fingerprint is not None:
-            label = f"{origin.n_rows} rows\n{origin.data_fingerprint[:12]}"
+            saved = self.data.find(origin.data_fingerprint)
+            name = origin.data_fingerprint[:12] if saved is None else saved.spec
+            label = f"data {name}\n{origin.n_rows} rows"
             yield LineageNode(f"data {origin.data_fingerprint}", "data", label), "trained on"
         if origin.commit is not None:
             label = f"code {origin.commit[:12]}" + (" (dirty)" if origin.dirty else "")
@@ -750,7 +775,8 @@ class ModelRegistry:
 
     def _loaded(self, log: ModelLog, version: ModelVersion) -> LoadedModel:
         self._present(log, version)
-        return self._open(version, log.manifests[version.number - 1])
+        loaded = self._open(version, log.manifests[version.number - 1])
+        return evolve(loaded, training_data=partial(self.training_data, version.spec))
 
     def _open(self, version: ModelVersion, manifest: dict[str, Any]) -> LoadedModel:
         """Read, check and rebuild every part of a version."""
@@ -760,8 +786,8 @@ class ModelRegistry:
         return put_together(version, manifest["format"], data, self.formats)
 
 
-def _removal(number: int, reason: str) -> Callable[[ModelLog], dict[str, Any]]:
-    def build(log: ModelLog) -> dict[str, Any]:
+def _removal(number: int, reason: str) -> Callable[[Log], dict[str, Any]]:
+    def build(log: Log) -> dict[str, Any]:
         if number in log.removed:
             raise Done(number)
         return {"kind": "removed", "number": number, "reason": reason, "tags": {}}

@@ -21,11 +21,9 @@ class ModelLog(Log):
 
     def __init__(self, store: Store, name: str, keys: tuple[bytes, ...] = (), *, packs: bool = True) -> None:
         super().__init__(store, name, keys, packs=packs)
-        self.events: list[Event] = []
         self.versions: list[ModelVersion] = []
         self.manifests: list[dict[str, Any]] = []
         self.aliases: dict[str, tuple[int, ...]] = {}
-        self.removed: set[int] = set()
         self._jobs: dict[str, int] = {}
 
     def fold(self, event: dict[str, Any], document: dict[str, Any]) -> None:
@@ -79,10 +77,6 @@ class ModelLog(Log):
         """See `Log.used`."""
         kept = {sha for v in self.versions if v.number not in self.removed for sha in v.content}
         return kept | {event.report for event in self.events if event.report is not None}
-
-    def retired_at(self, number: int) -> dt.datetime | None:
-        """Return when a version was retired, or None."""
-        return next((e.at for e in self.events if e.kind == "retired" and e.number == number), None)
 
     def report_of(self, number: int) -> str | None:
         """Return the sha256 of the newest gate report on a version, or None."""
