@@ -8,6 +8,7 @@ scikit-learn functions, no arrays of objects from bytes, no older protocols with
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
@@ -120,25 +121,33 @@ _DICTS = _names("""
     sklearn.utils._bunch: Bunch
 """)
 _TREE = "sklearn.tree._tree.Tree"
-TRUSTED = sorted(_OBJECTS | _LOSSES | _FUNCTIONS | _TYPES | _DICTS | {_TREE, "functools.partial", "numpy.dtype"})
+TRUSTED = _OBJECTS | _LOSSES | _FUNCTIONS | _TYPES | _DICTS | {_TREE, "functools.partial", "numpy.dtype"}
 """Everything above by full name, for the second audit, which skops does itself."""
 
 
+_LONGEST_HEADER = 1 << 14
 _NPY_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def npy_header(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """Return dtype and shape of a .npy file whose bytes are all there."""
-    stream = io.BytesIO(data)
-    try:
-        read = _NPY_READERS[np.lib.format.read_magic(stream)]
-        shape, _, dtype = read(stream)
-    except Exception as error:  # numpy parses the header with ast: several errors are possible
-        raise FormatError(f"an array's header cannot be read: {error}") from error
+    n_length = 2 if data[6:7] == b"\x01" else 4
+    n_header = 8 + n_length + int.from_bytes(data[8 : 8 + n_length], "little")
+    dtype, shape = _parsed(data[: min(n_header, _LONGEST_HEADER)])
     if dtype.hasobject or dtype.kind not in "biufcSUMmV":
         raise UnsafeModel(f"an array has dtype {dtype}; objects are never read from an array's bytes")
-    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
-        raise UnsafeModel(f"an array claims shape {shape} of {dtype}, and holds {len(data) - stream.tell()} bytes")
+    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize != len(data) - n_header:
+        raise UnsafeModel(f"an array claims shape {shape} of {dtype}, and holds {len(data) - n_header} bytes")
+    return dtype, shape
+
+
+@functools.lru_cache(4096)
+def _parsed(header: bytes) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    stream = io.BytesIO(header)
+    try:
+        shape, _, dtype = _NPY_READERS[np.lib.format.read_magic(stream)](stream)
+    except Exception as error:  # numpy parses the header with ast: several errors are possible
+        raise FormatError(f"an array's header cannot be read: {error}") from error
     return dtype, shape
 
 
@@ -184,6 +193,7 @@ class Audit:
 
     def __init__(self, members: dict[str, bytes]) -> None:
         self._members = members
+        self.names: set[str] = set()
         self._used: set[str] = set()
         self._seen: dict[int, Any] = {}
         self._n_nodes = 0
@@ -245,6 +255,7 @@ class Audit:
         extra = set(state) - self._FIELDS[loader] - {"__loader__", "__module__", "__class__", "__id__"}
         if extra:
             raise UnsafeModel(f"{full} has unknown fields {sorted(extra)}")
+        self.names.add(full)
         return loader, full
 
     def _items(self, value: Any, depth: int, *expected: str) -> None:

@@ -122,8 +122,9 @@ class SkopsFormat(Format):
             When it is no model file of a protocol that this release reads.
         """
         schema, members = _read_archive(data)
-        Audit(members).run(schema)
-        model = _construct(data)
+        audit = Audit(members)
+        audit.run(schema)
+        model = _construct(data, audit.names)
         check_contents(model)
         return model
 
@@ -213,8 +214,8 @@ def load_model(format: str, data: bytes, *, codecs: Iterable[Format] = ()) -> An
     return known[format].loads(data)
 
 
-def _construct(data: bytes) -> Any:
-    """Let skops rebuild an audited file; it audits once more, against the same list."""
+def _construct(data: bytes, names: set[str]) -> Any:
+    """Let skops rebuild an audited file; it audits once more, against what of the list the first audit met."""
     import skops.io
     from sklearn.exceptions import InconsistentVersionWarning
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -222,7 +223,7 @@ def _construct(data: bytes) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InconsistentVersionWarning)  # the registry reports versions itself
-            return skops.io.loads(data, trusted=TRUSTED)
+            return skops.io.loads(data, trusted=sorted(names & TRUSTED))
     except UntrustedTypesFoundException as error:
         raise UnsafeModel(str(error)) from error
     except Exception as error:  # whatever a class's own reader raises for a broken file
@@ -288,10 +289,13 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 def _settle(npy: bytes) -> bytes:
     """Zero what no field covers (padding) and what nobody sets (the missing-value side of a tree's leaves)."""
-    dtype, _ = npy_header(npy)
+    dtype, shape = npy_header(npy)
     if dtype.names is None:
         return npy
-    array = np.load(io.BytesIO(npy), allow_pickle=False)
+    if len(shape) == 1:
+        array = np.frombuffer(npy, dtype, offset=len(npy) - shape[0] * dtype.itemsize)
+    else:
+        array = np.load(io.BytesIO(npy), allow_pickle=False)
     clean = np.zeros(array.shape, dtype)
     for name in dtype.names:
         clean[name] = array[name]

@@ -30,8 +30,12 @@ class Blobs:
     def put(self, contents: Iterable[bytes]) -> dict[str, bytes]:
         """Store contents; return them by sha256. Call `hold` with that after the event that names them."""
         held = {formats.digest(data): data for data in contents}
-        self._write(held, self._condemned())
+        self.keep(held)
         return held
+
+    def keep(self, held: Mapping[str, bytes]) -> None:
+        """Store contents under their sha256, as `put` does."""
+        self._write(held, self._condemned())
 
     def hold(self, held: Mapping[str, bytes]) -> None:
         """Make sure that nothing that was put is being removed; the event that names it is committed."""

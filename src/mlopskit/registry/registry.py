@@ -185,8 +185,10 @@ class ModelRegistry:
         format, parts, notes = take_apart(model, example, self.formats)
         if gate_report is not None:
             parts["gate_report"] = write_report(gate_report)
-        if extra:
-            notes["files"] = {file: formats.digest(data) for file, data in extra.items()}
+        blobs = {role: formats.digest(data) for role, data in parts.items()}
+        beside = {file: formats.digest(data) for file, data in extra.items()}
+        if beside:
+            notes["files"] = beside
         if parents:
             notes["parents"] = [self.get(parent).spec for parent in parents]
         manifest = formats.encode(
@@ -196,10 +198,13 @@ class ModelRegistry:
                 "metrics": {**notes["metrics"], **names.numbers(metrics or {})},
                 "params": dict(params or {}),
                 "tags": names.texts(tags or {}),
-                "blobs": {role: formats.digest(data) for role, data in parts.items()},
+                "blobs": blobs,
             }
         )
-        held = self._blobs.put((*parts.values(), *extra.values()))
+        held = {blobs[role]: data for role, data in parts.items()} | {
+            beside[file]: data for file, data in extra.items()
+        }
+        self._blobs.keep(held)
         at, digest = frames.utc(now), formats.digest(formats.canonical(manifest))
         self._open(version_of(name, 0, digest, at, formats.decode(manifest)), manifest)
         event = {"digest": digest, "manifest": formats.decode(manifest)}
