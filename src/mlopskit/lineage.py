@@ -127,13 +127,17 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
     >>> sorted(versions(["numpy", "no-such-distribution"]))
     ['numpy']
     """
-    found = {}
-    for name in sorted(distributions):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: _installed(name) for name in sorted(distributions)}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+@functools.cache
+def _installed(name: str) -> str | None:
+    """Return a distribution's version; what a process has imported stays, whatever is installed later."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _params(model: Any) -> dict[str, Any]:
