@@ -110,6 +110,7 @@ def _mlflow(folder: Path, model: Any, X: pd.DataFrame) -> Callable[[], Any]:
                 name="model",
                 registered_model_name="forest",
                 input_example=X.head(),
+                skops_trusted_types=["sklearn.tree._tree.Tree"],
                 pip_requirements=["scikit-learn"],
             )
 

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
 
 from mlopskit import storage
-from mlopskit.errors import AliasMoved, ConfigurationError, MissingExtra, NotFound, StorageError
+from mlopskit.errors import AliasMoved, ConfigurationError, MissingExtra, StorageError
 from mlopskit.registry import ModelRegistry
 from mlopskit.storage import DirectoryStore, MemoryStore, Store, check_key, is_key, open_store
+from mlopskit.testing import StoreContract
 
 
 def refuse_links(source: object, target: object) -> None:
@@ -66,70 +67,52 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     return DirectoryStore(tmp_path / "store")
 
 
-class TestEveryStore:
-    def test_returns_what_was_put(self, store: Store) -> None:
-        """Bytes come back as they were, the empty ones too."""
-        assert store.put_new("a/b", b"\x00one")
-        assert store.put_new("a/empty", b"")
-        assert not store.put_new("a/empty", b"")
-        assert store.get("a/b") == b"\x00one"
-        assert store.get("a/empty") == b""
+class TestEveryStore(StoreContract):
+    @pytest.fixture(autouse=True)
+    def empty(self, store: Store) -> None:
+        self._store = store
 
-    def test_creates_once(self, store: Store) -> None:
-        """A second put of a key changes nothing and says so, even with equal bytes."""
-        assert store.put_new("log/m/00000001.json", b"one")
-        assert not store.put_new("log/m/00000001.json", b"two")
-        assert not store.put_new("log/m/00000001.json", b"one")
-        assert store.get("log/m/00000001.json") == b"one"
-        assert store.list("tmp/") == []
+    def store(self) -> Store:
+        return self._store
 
-    def test_missing_key(self, store: Store) -> None:
-        """A key that was never put is named in the error; so is one whose parent is itself a key."""
-        store.put_new("a", b"")
-        for key in ("b", "a/b"):
-            with pytest.raises(NotFound, match=f"'{key}'"):
-                store.get(key)
 
-    def test_lists_by_prefix(self, store: Store) -> None:
-        """Keys come sorted; the prefix of one model does not match another's whose name begins alike."""
-        for key in ("log/m/2", "log/m/1", "log/mm/1", "blobs/x"):
-            store.put_new(key, b"")
-        assert store.list("log/m/") == ["log/m/1", "log/m/2"]
-        assert store.list("") == ["blobs/x", "log/m/1", "log/m/2", "log/mm/1"]
-        assert store.list("nothing/") == []
+class Overwriting(MemoryStore):
+    def put_new(self, key: str, data: bytes) -> bool:
+        created = super().put_new(key, data)
+        self._data[key] = data
+        return created
 
-    def test_deletes(self, store: Store) -> None:
-        """A deleted key is gone and may be created again; deleting what is not there does nothing."""
-        store.put_new("a/b", b"one")
-        store.delete("a/b")
-        store.delete("a/b")
-        assert store.list("") == []
-        assert store.put_new("a/b", b"two")
-        assert store.get("a/b") == b"two"
 
-    @pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", ".hidden", "a b", "a\n", "ä"])
-    def test_refuses_keys_that_could_lead_elsewhere(self, store: Store, key: str) -> None:
-        """No method takes a key with an empty segment, a leading dot or slash, or other characters."""
-        for use in (lambda: store.put_new(key, b""), lambda: store.get(key), lambda: store.delete(key)):
-            with pytest.raises(ConfigurationError, match="key="):
-                use()
+class Generous(MemoryStore):
+    def put_new(self, key: str, data: bytes) -> bool:
+        super().put_new(key, data)
+        return True
 
-    def test_one_of_many_threads_wins(self, store: Store) -> None:
-        """Of 16 threads that create one key, exactly one is told that it did, and its bytes are there."""
-        barrier, won = threading.Barrier(16), []
 
-        def put(i: int) -> None:
-            barrier.wait()
-            if store.put_new("race/1", str(i).encode()):
-                won.append(i)
+class Unsorted(MemoryStore):
+    def list(self, prefix: str) -> list[str]:
+        return super().list(prefix)[::-1]
 
-        threads = [threading.Thread(target=put, args=(i,)) for i in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(won) == 1
-        assert store.get("race/1") == str(won[0]).encode()
+
+class Trusting(MemoryStore):
+    def get(self, key: str) -> bytes:
+        return self._data.get(key, b"")
+
+
+@pytest.mark.parametrize("broken", [Overwriting, Generous, Unsorted, Trusting])
+def test_the_contract_finds_a_broken_store(broken: type[MemoryStore]) -> None:
+    class Mine(StoreContract):
+        def store(self) -> Store:
+            return broken()
+
+    failed = 0
+    for name in dir(Mine):
+        if name.startswith("test_"):
+            try:
+                getattr(Mine(), name)()
+            except AssertionError:
+                failed += 1
+    assert failed >= 1
 
 
 def put_many(path: str, who: int, without_links: bool, results: multiprocessing.Queue[list[int]]) -> None:
