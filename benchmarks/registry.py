@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import logging
 import os
 import statistics
@@ -67,7 +68,7 @@ def registering(folder: Path) -> None:
         hashlib.sha256(data).hexdigest()
         flushed(folder / "floor", data)
 
-    counter = iter(range(1_000_000))
+    counter = itertools.count()
     registry = ModelRegistry(folder / "ours")
     bottom = median(floor)
     rows.append(("skops dump, sha256, fsync (the floor)", bottom))
@@ -121,7 +122,8 @@ def _pins(folder: Path, model: Any) -> Callable[[], Any]:
     import pins
 
     board = pins.board_folder(str(folder / "pins"), allow_pickle_read=True)
-    return lambda: board.pin_write(model, "forest", type="joblib", force_identical_write=True)
+    counter = itertools.count()
+    return lambda: board.pin_write(model, f"forest-{next(counter)}", type="joblib")
 
 
 def loading(registry: ModelRegistry, model: Any, raw: bytes) -> None:

@@ -31,7 +31,7 @@ from mlopskit.errors import (
 )
 from mlopskit.monitoring import batches_vary, drift, rows_vary
 from mlopskit.monitoring.drift import DriftDetector, DriftStatistic
-from mlopskit.monitoring.drift_reports import DriftReport
+from mlopskit.monitoring.drift_reports import DriftCalibration, DriftReport
 from mlopskit.monitoring.questions import CUMULATIVE, N_SETS, Questions, Readings, Reference
 from mlopskit.profiling import Binning, ColumnProfile, Profile
 
@@ -141,7 +141,8 @@ class TestFinds:
         """Days that differ by .5 sd raise no alarm in 30 batches by ranks of batches, and do so by rows at once."""
         rng = np.random.default_rng(0)
         by_batch = fitted(rng, n_days=30, day=0.5)
-        by_row = DriftDetector(null="rows").fit([frame(rng, day=0.5) for _ in range(30)])
+        with pytest.warns(RowsNotExchangeable):
+            by_row = DriftDetector(null="rows").fit([frame(rng, day=0.5) for _ in range(30)])
         batches = [frame(rng, day=0.5) for _ in range(30)]
         assert not any(by_batch.update(b).alarm for b in batches)
         assert any(by_row.update(b).alarm for b in batches[:5])
@@ -977,7 +978,8 @@ class TestRowsNotExchangeable:
         rng = np.random.default_rng(0)
         whole = days(rng, 9, 100, day=1.0).drop(columns="day")
         assert DriftDetector().fit(whole).state.doubts == ()
-        assert DriftDetector().fit(Binning.fit(whole, pairs=True).profile(whole)).state.doubts == ()
+        (doubt,) = DriftDetector().fit(Binning.fit(whole, pairs=True).profile(whole)).state.doubts
+        assert "could not be looked at" in doubt
 
     def test_columns_of_every_kind_can_be_checked(self):
         """Mixed types, constants, booleans, nulls and rare levels are read without an error or a warning."""
@@ -1450,3 +1452,84 @@ class TestWhatCanBeFitted:
             warnings.simplefilter("always")
             DriftDetector().fit(rows)
         assert [w.category for w in told] == [RowsNotExchangeable] * bool(day)
+
+
+class TestOddMoments:
+    """Odd moments: strata that explain a mix, re-basing with batches of other sizes, a replay without a reference."""
+
+    @staticmethod
+    def rides(rng, p, shift):
+        evening = rng.random(400) < p
+        return pd.DataFrame({"h": np.where(evening, "e", "m"), "x": 6.0 * evening + rng.normal(shift, 1, 400)})
+
+    @pytest.mark.parametrize("null", ["batches", "rows"])
+    def test_words_compare_with_what_the_mix_explains(self, null):
+        """Within both strata x falls by one sd, while the mix moves to the one where x is high: it fell."""
+        rng = np.random.default_rng(0)
+        reference = [self.rides(rng, p, 0.0) for p in rng.uniform(0.2, 0.6, 40)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RowsNotExchangeable)
+            detector = DriftDetector(strata="h", null=null).fit(reference)
+        for _ in range(8):
+            report = detector.update(self.rides(rng, 0.8, -1.0))
+        (feature,) = [f for f in report.features if f.name == "x"]
+        assert "fell" in feature.message
+        assert feature.effect_size < 0
+
+    def test_a_large_batch_while_re_basing_is_tested(self):
+        """A second fault in batches of twice the usual size is found, from a sample of their rows."""
+        rng = np.random.default_rng(0)
+
+        def day(n, a=0.0, b=0.0):
+            return pd.DataFrame({"a": rng.normal(a, 1, n), "b": rng.normal(b, 1, n)})
+
+        detector = DriftDetector(interactions=False).fit([day(200) for _ in range(30)])
+        while not detector.update(day(200, a=2.0)).alarm:
+            pass
+        detector.rebase(n_batches=20)
+        reports = [detector.update(day(500, a=2.0, b=3.0)) for _ in range(12)]
+        assert any(report.alarm for report in reports)
+        assert "the rest was tested" in reports[0].notes[-1]
+
+    def test_a_batch_that_is_not_tested_says_so(self):
+        rng = np.random.default_rng(0)
+        frames_ = [pd.DataFrame({"a": rng.normal(size=200), "b": rng.normal(size=200)}) for _ in range(20)]
+        detector = DriftDetector(interactions=False).fit(frames_)
+        while not detector.update(pd.DataFrame({"a": rng.normal(3, 1, 200), "b": rng.normal(size=200)})).alarm:
+            pass
+        detector.rebase()
+        with pytest.warns(BatchSizeWarning):
+            report = detector.update(frames_[0][:50].reset_index(drop=True))
+        assert "because of its size" in report.notes[-1]
+
+    def test_no_replay_without_a_reference(self):
+        rng = np.random.default_rng(0)
+        detector = fitted(rng).rebase(everything=True)
+        with pytest.raises(DataError, match="re-basing"):
+            detector.calibrate([frame(rng) for _ in range(5)])
+
+    @pytest.mark.parametrize("n", [2.5, True, "3"])
+    def test_batches_are_counted_in_whole_numbers(self, n):
+        with pytest.raises(ConfigurationError, match="whole number"):
+            fitted(np.random.default_rng(0)).rebase(n_batches=n)
+
+    def test_a_new_reference_is_looked_at_like_the_first(self):
+        """Batches that follow one another are named after re-basing, too; so is a much smaller reference of rows."""
+        rng = np.random.default_rng(0)
+        detector = fitted(rng)
+        detector.rebase(n_batches=40, everything=True)
+        level = 0.0
+        for _ in range(40):
+            level = 0.9 * level + rng.normal(0, 0.5)
+            report = detector.update(frame(rng).assign(x=lambda d, at=level: d["x"] + at))
+        assert any("follow one another" in doubt for doubt in detector.state.doubts), report
+        rows = DriftDetector().fit(pd.DataFrame({"x": rng.normal(size=900)}))
+        rows.rebase()
+        rows.update(pd.DataFrame({"x": rng.normal(size=50)}))
+        assert "the new reference has 50 rows" in rows.state.doubts[0]
+
+    def test_luck_is_not_blamed_on_the_order(self):
+        lucky = DriftCalibration(200, 5, (True,) * 10 + (False,) * 10, 200 / 365)
+        assert "no more alarms than promised" in str(lucky)
+        assert "follow one another" in str(DriftCalibration(200, 5, (False,) * 20, 200 / 365))
+        assert "differ from the reference" in str(DriftCalibration(30, 5, (True,) * 20, 30 / 365))

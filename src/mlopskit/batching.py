@@ -126,8 +126,9 @@ class Batcher:
 
     Held in memory, as copies, are the rows that wait: fewer than `rows` of them by rows; by period those of the
     `lateness` and one period at most; and late rows until they are taken. They are lost in a crash, so send rows
-    again: by rows, where N batches were taken in, from row N * `rows` (counted from 0) with `first=N + 1`; by period
-    from the start of the first period that was not taken in. A monitor refuses the id of a batch that it has seen.
+    again: by rows, where N batches were taken in and `flush` cut none short, from row N * `rows` (counted from 0) with
+    `first=N + 1`; by period from the start of the first period that was not taken in. A monitor refuses the id of a
+    batch that it has seen.
 
     Parameters
     ----------

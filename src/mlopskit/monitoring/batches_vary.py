@@ -126,6 +126,7 @@ def step(questions: Questions, bets: RankBets, bag: Scored, *, u: Floats, recent
     bets = bets.update(smoothed_rank(ranked, u), len(z))
     evidence = log_union(bets.log_values(), weights(questions))
     own_z = robust_z(own, np.zeros(own.shape[1]), np.ones(len(own))) if own.shape[1] else own
+    own_z = np.where(questions.heard(questions.own), own_z, 0.0)
     strength, ages = _stand_out(np.concatenate([z, own_z, pairs], axis=1)[-min(recent, DESCRIBED) :])
     names = [*questions.names, *questions.own, *questions.pair_names]
     return bets, Verdict.of(float(evidence.max()), names, strength, evidence[:-COMBINED], ages=ages, starts=ages)

@@ -38,7 +38,18 @@ from mlopskit.errors import (
 from mlopskit.evidence import Dial, Episodes, Evidence
 from mlopskit.monitoring import batches_vary, rows_vary
 from mlopskit.monitoring.drift_reports import DriftCalibration, DriftReport, FeatureDrift, Null
-from mlopskit.monitoring.questions import STRATUM, Batch, Floats, Pool, Questions, Readings, Reference, Verdict, watched
+from mlopskit.monitoring.questions import (
+    STRATUM,
+    Batch,
+    Described,
+    Floats,
+    Pool,
+    Questions,
+    Readings,
+    Reference,
+    Verdict,
+    watched,
+)
 from mlopskit.monitoring.resolution import Resolution, resolution_of_batches, resolution_of_rows
 from mlopskit.profiling import Binning, Profile, total
 from mlopskit.stats.sequential import RankBets
@@ -320,14 +331,10 @@ class DriftDetector(formats.Stored):
         pool = Pool.of(batches) if null == "batches" else Pool.of(batches).as_rows()
         warned: list[tuple[type[Warning], str]] = []
         if null == "batches":
-            warned += [(SmallReference, text) for text in _few_batches(len(parts))]
-            scored = batches_vary.Scored.of(questions, pool.batches)
-            scored = scored.beside(questions, pool.strata) if strata else scored
-            follow = batches_vary.follow(questions, scored, self._generator(4 << 32), SHUFFLES)
-            warned += [(BatchesNotExchangeable, text) for text in follow]
-        elif not isinstance(reference, (Profile, list, tuple)):
-            keys = _strata_keys(reference, self.strata) if strata else None
-            warned += [(RowsNotExchangeable, text) for text in rows_vary.doubts(reference, whole, questions, keys)]
+            warned += self._doubts(questions, pool, strata, 4 << 32)
+        elif (rows := _rows_of(reference)) is not None:
+            keys = _strata_keys(rows, self.strata) if strata else None
+            warned += [(RowsNotExchangeable, text) for text in rows_vary.doubts(rows, whole, questions, keys)]
         self._asked = (kept, questions)
         state = DriftState(
             config=self._config(),
@@ -343,7 +350,7 @@ class DriftDetector(formats.Stored):
             ages=None,
             grown=rows_vary.Grown.of(pool.batches) if self.tolerance else None,
             episodes=Episodes(seen=_unique(name for name in names if name is not None)),
-            doubts=tuple(text for _, text in warned),
+            doubts=tuple(text for _, text in warned) + _unseen_rows(null, reference),
         )
         self.state = self._restarted(state)
         for kind, text in warned:
@@ -382,11 +389,12 @@ class DriftDetector(formats.Stored):
         if questions.is_asking and (now.is_usual or not state.rebasing):
             state, verdict, described = self._step(state, questions, now)
             over, value = verdict.log_value >= limit, verdict.log_value
-            features = _features(questions, verdict, described, limit, (*state.episodes.seen, name))
+            ids = (name,) if state.rebasing else (*state.episodes.seen, name)
+            features = _features(questions, verdict, described, limit, ids)
             state = evolve(state, n_since=state.n_since + 1)
             reason = ", ".join(verdict.over(limit)) or f"several features together, {features[0].name} above all"
             if over or state.episodes.active:
-                found = verdict.over(limit / 2) or (features[0].name,)
+                found = verdict.over(limit / 2) or ((features[0].name,) if over else ())
                 state = evolve(state, drifted=tuple(sorted({*state.drifted, *found})))
         episodes, alarm = state.episodes.step(name, over_limit=over, reason=reason)
         if self.tolerance and state.grown is not None and not over and not state.rebasing:
@@ -429,7 +437,8 @@ class DriftDetector(formats.Stored):
         reason
             Why, for the history.
         n_batches
-            Batches to collect, at least 2 (1 in the rows null); as many as the reference had by default. Every report
+            Batches to collect, at least 2 (1 in the rows null); as many as the reference had by default: a single frame
+            is followed by a single batch, and reports say so where it has less than half the rows. Every report
             says how many are left. Whatever comes becomes the reference: keep batches that failed validation away from
             `update` while `state.rebasing` is above 0.
         everything
@@ -438,6 +447,8 @@ class DriftDetector(formats.Stored):
         """
         state = self._fitted()
         wanted = state.n_reference if n_batches is None else n_batches
+        if isinstance(wanted, bool) or not isinstance(wanted, int):
+            raise ConfigurationError(f"n_batches={wanted!r}: expected a whole number of batches")
         if wanted < (2 if state.null == "batches" else 1):
             raise ConfigurationError(f"n_batches={wanted}: expected at least 2 batches (1 where rows vary)")
         questions = self._questions
@@ -520,9 +531,12 @@ class DriftDetector(formats.Stored):
         NotFittedError
             Before `fit`.
         DataError
-            When there is no batch, or one cannot be read.
+            When there is no batch, one cannot be read, or the detector is re-basing.
         """
-        self._fitted()
+        if self._fitted().rebasing:
+            raise DataError(
+                f"re-basing: {self._fitted().rebasing} more batches until there is a reference to replay on"
+            )
         if not len(batches) or n_orders < 1:
             raise DataError("calibrate needs at least one batch and one order")
         read = [self._profile(batch) for batch in batches]
@@ -670,7 +684,8 @@ class DriftDetector(formats.Stored):
         state = self._fitted()
         binning, most = state.reference.binning, int(2 * state.batch_rows)
         notes: tuple[str, ...] = ()
-        compared = state.null == "batches" and not state.rebasing
+        asked = self._questions.without(state.quiet).is_asking
+        compared = state.null == "batches" and (asked or not state.rebasing)
         least = state.batch_rows / 2 if state.null == "batches" else 0.0
         if isinstance(batch, Profile):
             self._refuse_profiles()
@@ -704,7 +719,11 @@ class DriftDetector(formats.Stored):
         assert state.collected is not None
         left, collected = state.rebasing - 1, state.collected.add(now)
         questions = self._questions.without(state.quiet)
-        silent = "nothing" if not questions.is_asking else f"{', '.join(state.quiet)} excepted, the rest"
+        silent = f"{', '.join(state.quiet)} excepted, the rest"
+        if not questions.is_asking:
+            silent = "nothing"
+        elif not now.is_usual:
+            silent = "nothing of this batch, because of its size,"
         note = f"re-basing: {left} more batches until the new reference is complete; {silent} was tested"
         state = evolve(state, rebasing=left, collected=collected)
         if left:
@@ -712,11 +731,28 @@ class DriftDetector(formats.Stored):
         state = evolve(state, quiet=(), collected=None, n_thinned=0)
         if state.null == "batches":
             usual = float(np.median(questions.batch_sizes(collected.batches)))
-            state = evolve(state, pool=collected, batch_rows=usual, doubts=_few_batches(len(collected.batches)))
+            warned = self._doubts(self._questions, collected, state.strata, (5 << 32) + state.t)
+            state = evolve(state, pool=collected, batch_rows=usual)
         else:
             pool = collected.as_rows()
+            had, has = (int(questions.batch_sizes(p.batches).sum()) for p in (state.pool, pool))
+            warned = []
+            if has < had / 2:
+                text = f"the new reference has {has} rows, the one before had {had}: changes are found later; "
+                warned = [(SmallReference, text + "rebase(n_batches=...) collects more")]
             state = evolve(state, pool=pool, grown=rows_vary.Grown.of(pool.batches) if self.tolerance else None)
-        return self._restarted(state), (note,)
+        doubts = tuple(text for _, text in warned)
+        return self._restarted(evolve(state, doubts=doubts)), (note,)
+
+    def _doubts(
+        self, questions: Questions, pool: Pool, strata: tuple[str, ...], stream: int
+    ) -> list[tuple[type[Warning], str]]:
+        """Say what speaks against a reference in batches: too few, or batches that follow one another."""
+        found: list[tuple[type[Warning], str]] = [(SmallReference, text) for text in _few_batches(len(pool.batches))]
+        scored = batches_vary.Scored.of(questions, pool.batches)
+        scored = scored.beside(questions, pool.strata) if strata else scored
+        follow = batches_vary.follow(questions, scored, self._generator(stream), SHUFFLES)
+        return found + [(BatchesNotExchangeable, text) for text in follow]
 
     def _thinned(self, state: DriftState) -> tuple[DriftState, tuple[str, ...]]:
         """Keep half of the stored batches where there are many, drawn at random: ranks among those keep the promise.
@@ -739,7 +775,7 @@ class DriftDetector(formats.Stored):
         log_e = rows_vary.start(questions, self.tolerance)
         return evolve(state, log_e=log_e, ages=np.zeros(log_e.shape, dtype=np.uint16), n_since=0)
 
-    def _step(self, state: DriftState, questions: Questions, now: Batch) -> tuple[DriftState, Verdict, Readings]:
+    def _step(self, state: DriftState, questions: Questions, now: Batch) -> tuple[DriftState, Verdict, Described]:
         """Return the next state, the verdict, and the batches by which a change is described."""
         if state.null == "batches":
             assert state.bets is not None
@@ -750,12 +786,18 @@ class DriftDetector(formats.Stored):
             u = self._generator(state.t).random(len(state.bets.two_sided))
             bets, verdict = batches_vary.step(questions, state.bets, scored, u=u, recent=recent)
             self._scored = bag
-            return evolve(state, pool=pool, bets=bets), verdict, bag.readings
+            described = Described(bag.readings)
+            if state.strata:
+                described = Described(bag.readings, questions.mixed(bag.readings.mix, pool.strata))
+            return evolve(state, pool=pool, bets=bets), verdict, described
         assert state.log_e is not None
         assert state.ages is not None
         lines = now.strata if state.strata else now.readings
         pool = Pool(state.pool.batches + lines, state.pool.strata)
-        described = Readings.stack([state.pool.batches.total(), lines.total()])
+        before = state.pool.batches.total()
+        if state.strata:
+            before = questions.mixed(now.readings.mix, state.pool.batches)
+        described = Described(Readings.stack([before, evolve(lines.total(), mix=before.mix)]))
         if state.grown is not None:
             log_e, verdict = rows_vary.band(questions, state.log_e, state.grown, now.readings, tolerance=self.tolerance)
             return evolve(state, log_e=log_e), verdict, described
@@ -786,6 +828,19 @@ def _with_statistics(detector: DriftDetector, statistics: Sequence[DriftStatisti
     if missing:
         raise ConfigurationError(f"this detector has the statistics {missing}: hand them in, statistics=[...]")
     return evolve(detector, statistics=[given[s.name] for s in detector.statistics])
+
+
+def _rows_of(reference: Any) -> Any:
+    """Return the rows of a reference as one frame, or None where it holds profiles."""
+    if isinstance(reference, (list, tuple)):
+        return None if isinstance(reference[0], Profile) else frames.concat(reference)
+    return None if isinstance(reference, Profile) else reference
+
+
+def _unseen_rows(null: Null, reference: Any) -> tuple[str, ...]:
+    if null == "batches" or _rows_of(reference) is not None:
+        return ()
+    return ("the reference came as profiles: whether its rows hang together could not be looked at",)
 
 
 def _strata_keys(frame: frames.Frame, names: Sequence[str]) -> list[str]:
@@ -846,7 +901,7 @@ def _few_batches(n: int) -> tuple[str, ...]:
 
 
 def _features(
-    questions: Questions, verdict: Verdict, pool: Readings, log_limit: float, ids: Sequence[str]
+    questions: Questions, verdict: Verdict, pool: Described, log_limit: float, ids: Sequence[str]
 ) -> tuple[FeatureDrift, ...]:
     changes = questions.largest_changes(pool, {name: age for name, (_, age) in verdict.strength.items()})
     found, over = [], verdict.over(log_limit)
@@ -855,6 +910,6 @@ def _features(
             effect, message = changes[name]
             when = "" if age == 1 else f" in the last {age} batches"
             start = verdict.starts.get(name)
-            began = None if start is None else ids[-start]
+            began = None if start is None or start > len(ids) else ids[-start]
             found.append(FeatureDrift(name, effect, message + when, age, strength, name in over, began))
     return tuple(sorted(found, key=lambda f: (not f.over_limit, -f.strength, f.name)))

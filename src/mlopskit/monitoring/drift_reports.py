@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import frozen
+from scipy.stats import binom
 
 from mlopskit.display.words import percent
 from mlopskit.evidence import Evidence, MonitorReport, Report
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Null: TypeAlias = Literal["batches", "rows"]
+CLEAR = 0.01  # so rarely may as many random orders alarm where the promise holds
+RARE = 0.05  # so rarely may a random order alarm where the order as it came is to blame
 
 
 @frozen
@@ -154,10 +157,13 @@ class DriftCalibration(Report):
         shuffled = (
             f"{percent(self.share_shuffled)} of {len(self.shuffled)} random orders (promised: {percent(self.bound)})"
         )
-        if self.share_shuffled > self.bound:
+        n_alarms = sum(self.shuffled)
+        if binom.sf(n_alarms - 1, len(self.shuffled), self.bound) < CLEAR:
             verdict = "these batches differ from the reference as a whole: give it more of their kind, or strata="
-        elif self.first_alarm is not None:
+        elif self.first_alarm is not None and (n_alarms + 1) / (len(self.shuffled) + 1) <= RARE:
             verdict = "batches follow one another, so that alarms will be false: use longer batches, or strata="
+        elif self.first_alarm is not None:
+            verdict = "no more alarms than promised on these batches"
         else:
             verdict = "the promise holds on these batches"
         return f"{self.n_batches} batches in control: {came} as they came, in {shuffled}; {verdict}"

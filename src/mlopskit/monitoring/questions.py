@@ -445,18 +445,20 @@ class Questions:
         bins, hits, rows, same, both = rates
         return Readings(bins, hits, rows, same, both, mix, np.zeros((len(mix), 0)))
 
-    def largest_changes(self, pool: Readings, ages: Mapping[str, int]) -> dict[str, tuple[float, str]]:
+    def largest_changes(self, pool: Described, ages: Mapping[str, int]) -> dict[str, tuple[float, str]]:
         """Return, for each feature or pair, the set that changed most: Cohen's h (signed) and a sentence.
 
         Parameters
         ----------
         pool
-            All batches, the newest last.
+            All batches, the newest last, and what the mix of strata explains of them.
         ages
             For each feature or pair: how many of the newest batches are compared with those before them.
         """
         known = sorted(set(ages.values()))
-        before, since = pool.before_and_since(known)
+        before, since = pool.batches.before_and_since(known)
+        if pool.expected is not None:
+            _, before = pool.expected.before_and_since(known)
         (k0, n0), (k1, n1) = self.sets(before), self.sets(since)
         names, name_of = self._set_codes
         row = np.searchsorted(known, [ages.get(name, known[0]) for name in names])[name_of], np.arange(len(name_of))
@@ -464,12 +466,25 @@ class Questions:
         h = np.where((n0 > 0) & (n1 > 0), 2 * (angle(k1, n1) - angle(k0, n0)), 0.0)
         largest = np.lexsort((-np.abs(h), name_of))
         first = largest[np.searchsorted(name_of[largest], np.arange(len(names)))]
-        result = {name: _own_change(name, pool.own[:, i]) for i, name in enumerate(self.own) if name in ages}
+        own = [(name, pool.batches.own[:, i]) for i, name in enumerate(self.own) if name not in self.quiet]
+        result = {name: _own_change(name, values) for name, values in own if name in ages}
         for name, i in zip(names, first.tolist(), strict=True):
             if name in ages and name not in self.quiet:
                 change = _in_words(k0[i], n0[i], k1[i], n1[i])
                 result[name] = (float(h[i]), f"{self.set_words(i)} {change}")
         return result
+
+
+@frozen(eq=False)
+class Described:
+    """The batches by which a change is described, the newest last.
+
+    `expected` holds the counts that the mix of strata of each would have: the newest batches are then compared with
+    those, and not with the batches before them.
+    """
+
+    batches: Readings
+    expected: Readings | None = None
 
 
 @frozen

@@ -89,6 +89,8 @@ def resolution_of_batches(
     largest, n_living = batch_weights(questions)[-3], int(questions.living.sum())
     spread = 1.4826 * np.median(np.abs(bag.singles - np.median(bag.singles, axis=0)), axis=0)
     noise = np.sqrt(questions.noise / max(n_rows, 1))
+    usual = np.sqrt(questions.noise / np.maximum(np.median(bag.sizes, axis=0), 1))
+    between = np.sqrt(np.maximum(spread**2 - usual**2, 0.0))
     found: dict[float, Floats] = {}
     rows = []
     for i, (feature, change) in enumerate(_asked(questions)):
@@ -97,7 +99,7 @@ def resolution_of_batches(
         w = float(weight[i])
         if w not in found:
             found[w] = _smallest(_rank_search(len(bag.singles), w, largest, n_living, limit, rng), _SPREADS)
-        unit = max(float(spread[i]), float(noise[i])) * (1.0 if change == "mean" else 2.0)
+        unit = float(np.hypot(between[i], noise[i])) * (1.0 if change == "mean" else 2.0)
         rows.append((feature, change, *(found[w] * unit).tolist()))
     return Resolution(tuple(rows), n_rows, limit)
 
