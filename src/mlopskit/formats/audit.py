@@ -12,12 +12,14 @@ import functools
 import io
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mlopskit.errors import FormatError, UnsafeModel
+from mlopskit.formats.archives import read_members
 
 MAX_NODES = 4_000_000
 """Most nodes in a schema."""
@@ -36,62 +38,128 @@ _OBJECTS = _names("""
     sklearn._loss.loss: AbsoluteError ExponentialLoss HalfBinomialLoss HalfGammaLoss HalfMultinomialLoss
     sklearn._loss.loss: HalfPoissonLoss HalfSquaredError HalfTweedieLoss HalfTweedieLossIdentity HuberLoss PinballLoss
     sklearn.calibration: CalibratedClassifierCV _CalibratedClassifier _SigmoidCalibration _TemperatureScaling
+    sklearn.cluster._kmeans: KMeans MiniBatchKMeans
     sklearn.compose._column_transformer: ColumnTransformer
     sklearn.compose._target: TransformedTargetRegressor
+    sklearn.covariance._elliptic_envelope: EllipticEnvelope
+    sklearn.covariance._empirical_covariance: EmpiricalCovariance
+    sklearn.covariance._graph_lasso: GraphicalLasso GraphicalLassoCV
+    sklearn.covariance._robust_covariance: MinCovDet
+    sklearn.covariance._shrunk_covariance: LedoitWolf OAS ShrunkCovariance
+    sklearn.cross_decomposition._pls: CCA PLSCanonical PLSRegression PLSSVD
+    sklearn.decomposition._factor_analysis: FactorAnalysis
+    sklearn.decomposition._fastica: FastICA
     sklearn.decomposition._incremental_pca: IncrementalPCA
+    sklearn.decomposition._kernel_pca: KernelPCA
+    sklearn.decomposition._lda: LatentDirichletAllocation
+    sklearn.decomposition._nmf: MiniBatchNMF NMF
     sklearn.decomposition._pca: PCA
     sklearn.decomposition._truncated_svd: TruncatedSVD
     sklearn.discriminant_analysis: LinearDiscriminantAnalysis QuadraticDiscriminantAnalysis
     sklearn.dummy: DummyClassifier DummyRegressor
     sklearn.ensemble._bagging: BaggingClassifier BaggingRegressor
     sklearn.ensemble._forest: ExtraTreesClassifier ExtraTreesRegressor RandomForestClassifier RandomForestRegressor
+    sklearn.ensemble._forest: RandomTreesEmbedding
     sklearn.ensemble._gb: GradientBoostingClassifier GradientBoostingRegressor
     sklearn.ensemble._hist_gradient_boosting.binning: _BinMapper
     sklearn.ensemble._hist_gradient_boosting.gradient_boosting: HistGradientBoostingClassifier
     sklearn.ensemble._hist_gradient_boosting.gradient_boosting: HistGradientBoostingRegressor
     sklearn.ensemble._hist_gradient_boosting.predictor: TreePredictor
+    sklearn.ensemble._iforest: IsolationForest
     sklearn.ensemble._stacking: StackingClassifier StackingRegressor
     sklearn.ensemble._voting: VotingClassifier VotingRegressor
     sklearn.ensemble._weight_boosting: AdaBoostClassifier AdaBoostRegressor
+    sklearn.feature_extraction._dict_vectorizer: DictVectorizer
+    sklearn.feature_extraction._hash: FeatureHasher
+    sklearn.feature_extraction.text: CountVectorizer HashingVectorizer TfidfTransformer TfidfVectorizer
     sklearn.feature_selection._from_model: SelectFromModel
-    sklearn.feature_selection._rfe: RFE
-    sklearn.feature_selection._univariate_selection: SelectKBest SelectPercentile
+    sklearn.feature_selection._rfe: RFE RFECV
+    sklearn.feature_selection._sequential: SequentialFeatureSelector
+    sklearn.feature_selection._univariate_selection: GenericUnivariateSelect SelectFdr SelectFpr SelectFwe SelectKBest
+    sklearn.feature_selection._univariate_selection: SelectPercentile
     sklearn.feature_selection._variance_threshold: VarianceThreshold
     sklearn.frozen._frozen: FrozenEstimator
+    sklearn.gaussian_process._gpc: GaussianProcessClassifier _BinaryGaussianProcessClassifierLaplace
+    sklearn.gaussian_process._gpr: GaussianProcessRegressor
+    sklearn.gaussian_process.kernels: CompoundKernel ConstantKernel DotProduct ExpSineSquared Exponentiation Matern
+    sklearn.gaussian_process.kernels: PairwiseKernel Product RBF RationalQuadratic Sum WhiteKernel
     sklearn.impute._base: MissingIndicator SimpleImputer
+    sklearn.impute._iterative: IterativeImputer
+    sklearn.impute._knn: KNNImputer
     sklearn.isotonic: IsotonicRegression
+    sklearn.kernel_approximation: AdditiveChi2Sampler Nystroem PolynomialCountSketch RBFSampler SkewedChi2Sampler
+    sklearn.kernel_ridge: KernelRidge
     sklearn.linear_model._base: LinearRegression
     sklearn.linear_model._bayes: ARDRegression BayesianRidge
-    sklearn.linear_model._coordinate_descent: ElasticNet ElasticNetCV Lasso LassoCV
+    sklearn.linear_model._coordinate_descent: ElasticNet ElasticNetCV Lasso LassoCV MultiTaskElasticNet
+    sklearn.linear_model._coordinate_descent: MultiTaskElasticNetCV MultiTaskLasso MultiTaskLassoCV
     sklearn.linear_model._glm.glm: GammaRegressor PoissonRegressor TweedieRegressor
     sklearn.linear_model._huber: HuberRegressor
-    sklearn.linear_model._least_angle: Lars LassoLars
+    sklearn.linear_model._least_angle: Lars LarsCV LassoLars LassoLarsCV LassoLarsIC
     sklearn.linear_model._logistic: LogisticRegression LogisticRegressionCV
+    sklearn.linear_model._omp: OrthogonalMatchingPursuit OrthogonalMatchingPursuitCV
     sklearn.linear_model._passive_aggressive: PassiveAggressiveClassifier PassiveAggressiveRegressor
     sklearn.linear_model._perceptron: Perceptron
     sklearn.linear_model._quantile: QuantileRegressor
     sklearn.linear_model._ransac: RANSACRegressor
     sklearn.linear_model._ridge: Ridge RidgeCV RidgeClassifier RidgeClassifierCV
-    sklearn.linear_model._stochastic_gradient: SGDClassifier SGDRegressor
+    sklearn.linear_model._stochastic_gradient: SGDClassifier SGDOneClassSVM SGDRegressor
     sklearn.linear_model._theil_sen: TheilSenRegressor
-    sklearn.multiclass: OneVsOneClassifier OneVsRestClassifier
+    sklearn.metrics._scorer: _CurveScorer _PassthroughScorer _Scorer
+    sklearn.mixture._bayesian_mixture: BayesianGaussianMixture
+    sklearn.mixture._gaussian_mixture: GaussianMixture
+    sklearn.model_selection._classification_threshold: FixedThresholdClassifier TunedThresholdClassifierCV
+    sklearn.model_selection._search: GridSearchCV RandomizedSearchCV
+    sklearn.model_selection._split: GroupKFold GroupShuffleSplit KFold LeaveOneGroupOut LeaveOneOut LeavePGroupsOut
+    sklearn.model_selection._split: LeavePOut PredefinedSplit RepeatedKFold RepeatedStratifiedKFold ShuffleSplit
+    sklearn.model_selection._split: StratifiedGroupKFold StratifiedKFold StratifiedShuffleSplit TimeSeriesSplit
+    sklearn.multiclass: OneVsOneClassifier OneVsRestClassifier OutputCodeClassifier _ConstantPredictor
     sklearn.multioutput: ClassifierChain MultiOutputClassifier MultiOutputRegressor RegressorChain
     sklearn.naive_bayes: BernoulliNB CategoricalNB ComplementNB GaussianNB MultinomialNB
+    sklearn.neighbors._classification: KNeighborsClassifier RadiusNeighborsClassifier
+    sklearn.neighbors._graph: KNeighborsTransformer RadiusNeighborsTransformer
+    sklearn.neighbors._kde: KernelDensity
+    sklearn.neighbors._lof: LocalOutlierFactor
+    sklearn.neighbors._nca: NeighborhoodComponentsAnalysis
+    sklearn.neighbors._nearest_centroid: NearestCentroid
+    sklearn.neighbors._regression: KNeighborsRegressor RadiusNeighborsRegressor
+    sklearn.neighbors._unsupervised: NearestNeighbors
     sklearn.neural_network._multilayer_perceptron: MLPClassifier MLPRegressor
     sklearn.neural_network._stochastic_optimizers: AdamOptimizer SGDOptimizer
     sklearn.pipeline: FeatureUnion Pipeline
-    sklearn.preprocessing._data: Binarizer MaxAbsScaler MinMaxScaler Normalizer PowerTransformer
+    sklearn.preprocessing._data: Binarizer KernelCenterer MaxAbsScaler MinMaxScaler Normalizer PowerTransformer
     sklearn.preprocessing._data: QuantileTransformer RobustScaler StandardScaler
     sklearn.preprocessing._discretization: KBinsDiscretizer
     sklearn.preprocessing._encoders: OneHotEncoder OrdinalEncoder
     sklearn.preprocessing._function_transformer: FunctionTransformer
-    sklearn.preprocessing._label: LabelBinarizer LabelEncoder
-    sklearn.preprocessing._polynomial: PolynomialFeatures
+    sklearn.preprocessing._label: LabelBinarizer LabelEncoder MultiLabelBinarizer
+    sklearn.preprocessing._polynomial: PolynomialFeatures SplineTransformer
     sklearn.preprocessing._target_encoder: TargetEncoder
-    sklearn.svm._classes: LinearSVC LinearSVR
+    sklearn.random_projection: GaussianRandomProjection SparseRandomProjection
+    sklearn.semi_supervised._self_training: SelfTrainingClassifier
+    sklearn.svm._classes: LinearSVC LinearSVR NuSVC NuSVR OneClassSVM SVC SVR
     sklearn.tree._classes: DecisionTreeClassifier DecisionTreeRegressor ExtraTreeClassifier ExtraTreeRegressor
+    sklearn.utils._metadata_requests: MetadataRequest MethodMetadataRequest
+    scipy.interpolate._bsplines: BSpline
 """)
 """Classes whose attributes a file may set: they predict by numpy, or by compiled code that `check_contents` covers."""
+
+SEARCH_TREES = _names("""
+    sklearn.neighbors._ball_tree: BallTree
+    sklearn.neighbors._kd_tree: KDTree
+""")
+_METRICS = _names("""
+    sklearn.metrics._dist_metrics: BrayCurtisDistance64 CanberraDistance64 ChebyshevDistance64 DiceDistance64
+    sklearn.metrics._dist_metrics: EuclideanDistance64 HammingDistance64 HaversineDistance64 JaccardDistance64
+    sklearn.metrics._dist_metrics: MahalanobisDistance64 ManhattanDistance64 MinkowskiDistance64
+    sklearn.metrics._dist_metrics: RogersTanimotoDistance64 RussellRaoDistance64 SEuclideanDistance64
+    sklearn.metrics._dist_metrics: SokalSneathDistance64
+""")
+_TUPLE_STATES = {
+    **{name: ["NdArrayNode"] * 4 + ["JsonNode"] * 7 + ["ObjectNode"] for name in SEARCH_TREES},
+    **{name: ["JsonNode", "NdArrayNode", "NdArrayNode"] for name in _METRICS},
+}
+"""Compiled classes whose state is a tuple, and the kinds of node in it: None for an array would be followed as one."""
 
 _LOSSES = _names("""
     sklearn._loss._loss: CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss
@@ -104,11 +172,19 @@ _FUNCTIONS = _names("""
     numpy: absolute arccos arccosh arcsin arcsinh arctan arctanh cbrt ceil cos cosh deg2rad degrees exp exp2 expm1 fabs
     numpy: floor isfinite isinf isnan log log10 log1p log2 logical_not negative positive rad2deg radians reciprocal rint
     numpy: sign sin sinh sqrt square tan tanh trunc
+    scipy._lib.array_api_compat.numpy._aliases: asarray
     scipy.special._ufuncs: expit log_expit logit
     sklearn.feature_selection._univariate_selection: chi2 f_classif f_oneway f_regression r_regression
+    sklearn.metrics._classification: accuracy_score balanced_accuracy_score brier_score_loss f1_score jaccard_score
+    sklearn.metrics._classification: log_loss matthews_corrcoef precision_score recall_score
+    sklearn.metrics._ranking: average_precision_score roc_auc_score top_k_accuracy_score
+    sklearn.metrics._regression: d2_absolute_error_score explained_variance_score max_error mean_absolute_error
+    sklearn.metrics._regression: mean_absolute_percentage_error mean_gamma_deviance mean_poisson_deviance
+    sklearn.metrics._regression: mean_squared_error mean_squared_log_error median_absolute_error r2_score
+    sklearn.metrics._regression: root_mean_squared_error root_mean_squared_log_error
     sklearn.utils.validation: check_array
 """)
-"""Functions a file may refer to: of one array, without side effects."""
+"""Functions a file may refer to: of arrays, without side effects."""
 
 _SCALARS = _names("""
     numpy: bool bool_ datetime64 float16 float32 float64 int16 int32 int64 int8 str_ timedelta64 uint16 uint32 uint64
@@ -121,7 +197,28 @@ _DICTS = _names("""
     sklearn.utils._bunch: Bunch
 """)
 _TREE = "sklearn.tree._tree.Tree"
-TRUSTED = _OBJECTS | _LOSSES | _FUNCTIONS | _TYPES | _DICTS | {_TREE, "functools.partial", "numpy.dtype"}
+_TRIPLET = "sklearn.impute._iterative._ImputerTriplet"
+_SPARSE = {
+    "scipy.sparse._coo.coo_array": "coo",
+    "scipy.sparse._coo.coo_matrix": "coo",
+    "scipy.sparse._csc.csc_array": "csc",
+    "scipy.sparse._csc.csc_matrix": "csc",
+    "scipy.sparse._csr.csr_array": "csr",
+    "scipy.sparse._csr.csr_matrix": "csr",
+}
+"""Sparse matrices by full name, and what their file says of them."""
+_SPARSE_PARTS = {
+    "coo": {"row", "col", "data", "shape", "format"},
+    "csc": {"indices", "indptr", "data", "shape", "format"},
+    "csr": {"indices", "indptr", "data", "shape", "format"},
+}
+
+_SPARSE_MEMBER = re.compile(r"[a-z_]+\.npy")
+
+_BUILT = _OBJECTS | SEARCH_TREES | _METRICS
+TRUSTED = frozenset(
+    _BUILT | _LOSSES | _FUNCTIONS | _TYPES | _DICTS | {*_SPARSE, _TREE, _TRIPLET, "functools.partial", "numpy.dtype"}
+)
 """Everything above by full name, for the second audit, which skops does itself."""
 
 
@@ -161,6 +258,7 @@ class Audit:
         "JsonNode": frozenset({"content", "is_json"}),
         "ListNode": frozenset({"content"}),
         "LossNode": frozenset({"content", "__reduce__"}),
+        "MaskedArrayNode": frozenset({"content"}),
         "NdArrayNode": frozenset({"content", "file", "shape", "type"}),
         "ObjectNode": frozenset({"content"}),
         "PartialNode": frozenset({"content"}),
@@ -168,6 +266,7 @@ class Audit:
         "RandomStateNode": frozenset({"content"}),
         "SetNode": frozenset({"content"}),
         "SliceNode": frozenset({"content"}),
+        "SparseMatrixNode": frozenset({"file", "type"}),
         "TreeNode": frozenset({"content", "__reduce__"}),
         "TupleNode": frozenset({"content"}),
         "TypeNode": frozenset(),
@@ -179,15 +278,17 @@ class Audit:
         "JsonNode": frozenset({"builtins.str"}),
         "ListNode": frozenset({"builtins.list"}),
         "LossNode": _LOSSES,
+        "MaskedArrayNode": frozenset({"numpy.ma.MaskedArray"}),
         "NdArrayNode": _SCALARS | {"numpy.ndarray"},
-        "ObjectNode": _OBJECTS,
+        "ObjectNode": _BUILT,
         "PartialNode": frozenset({"functools.partial"}),
         "RandomGeneratorNode": frozenset({"numpy.random._generator.Generator"}),
         "RandomStateNode": frozenset({"numpy.random.mtrand.RandomState"}),
         "SetNode": frozenset({"builtins.set"}),
         "SliceNode": frozenset({"builtins.slice"}),
+        "SparseMatrixNode": frozenset(_SPARSE),
         "TreeNode": frozenset({_TREE}),
-        "TupleNode": frozenset({"builtins.tuple"}),
+        "TupleNode": frozenset({"builtins.tuple", _TRIPLET}),
         "TypeNode": _TYPES,
     }
 
@@ -269,12 +370,12 @@ class Audit:
             raise UnsafeModel(f"the schema holds {value!r:.80} where an object with {list(names)} is expected")
         return [value[name] for name in names]
 
-    def _file(self, state: dict[str, Any]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    def _file(self, state: dict[str, Any], suffix: str) -> bytes:
         name = state.get("file")
-        if not isinstance(name, str) or name not in self._members:
+        if not isinstance(name, str) or name not in self._members or not name.endswith(suffix):
             raise UnsafeModel(f"the schema refers to a member {name!r:.80} that the model file does not hold")
         self._used.add(name)
-        return npy_header(self._members[name])
+        return self._members[name]
 
     def _scalar(self, state: Any) -> Any:
         """Return the value of a `JsonNode`: None, a boolean, a number or text."""
@@ -313,11 +414,45 @@ class Audit:
 
     def _object_node(self, state: Any, depth: int) -> None:
         content = state.get("content")
+        kinds = _TUPLE_STATES.get(f"{state['__module__']}.{state['__class__']}")
+        if kinds is not None:
+            self._tuple_state(state, kinds, depth)
+            return
         if content is None:
             return
         self._node(content, depth, "DictNode", "JsonNode")
         if content["__loader__"] == "JsonNode" and self._scalar(content) is not None:
             raise UnsafeModel(f"{state['__class__']} has a state that is no dict")
+
+    def _tuple_state(self, state: dict[str, Any], kinds: list[str], depth: int) -> None:
+        """Compiled code takes these items as they come: each has to be of its kind, and present."""
+        content: Any = state.get("content")
+        self._node(content, depth, "TupleNode")
+        items = content["content"]
+        if [item["__loader__"] for item in items[: len(kinds)]] != kinds or len(items) > len(kinds) + 1:
+            raise UnsafeModel(f"{state['__class__']} has a state of other parts than its arrays and numbers")
+        if "ObjectNode" in kinds and self._kind(items[kinds.index("ObjectNode")])[1] not in _METRICS:
+            raise UnsafeModel(f"{state['__class__']} measures distances by something that is no metric")
+
+    def _masked_array_node(self, state: Any, depth: int) -> None:
+        for part in self._fields(state.get("content"), "data", "mask"):
+            self._node(part, depth, "NdArrayNode")
+
+    def _sparse_matrix_node(self, state: Any, _: int) -> None:
+        """Look into the archive inside the archive: stored, of named arrays that are all there."""
+        kind = _SPARSE[f"{state['__module__']}.{state['__class__']}"]
+        if state.get("type") != "scipy":
+            raise UnsafeModel(f"a sparse matrix is stored as {state.get('type')!r:.80}; expected 'scipy'")
+        arrays = read_members(self._file(state, ".npz"), _SPARSE_MEMBER)
+        names = {name.removesuffix(".npy") for name in arrays}
+        is_array = {"_is_array"} if state["__class__"].endswith("_array") else set()
+        if names != _SPARSE_PARTS[kind] | is_array:
+            raise UnsafeModel(f"a {state['__class__']} is made of {sorted(names)}")
+        for data in arrays.values():
+            npy_header(data)
+        written = np.load(io.BytesIO(arrays["format.npy"]), allow_pickle=False)
+        if written.shape or written.item() not in (kind, kind.encode()):
+            raise UnsafeModel(f"a {state['__class__']} claims the format {written!s:.80}")
 
     def _partial_node(self, state: Any, depth: int) -> None:
         func, args, kwds, namespace = self._fields(state.get("content"), "func", "args", "kwds", "namespace")
@@ -338,7 +473,7 @@ class Audit:
 
     def _ndarray_node(self, state: Any, depth: int) -> None:
         if state.get("type") == "numpy":
-            dtype, shape = self._file(state)
+            dtype, shape = npy_header(self._file(state, ".npy"))
             if state["__class__"] != "ndarray" and (shape or dtype.names is not None):
                 raise UnsafeModel(f"a {state['__class__']} holds an array of shape {shape}")
         elif state.get("type") == "json" and state["__class__"] == "ndarray":
@@ -369,7 +504,7 @@ class Audit:
         n_outputs = self._scalar(outputs)
         if type(n_outputs) is not int or n_outputs < 1 or classes.get("type") != "numpy":
             raise UnsafeModel(f"a tree has n_outputs={n_outputs!r:.80}")
-        dtype, shape = self._file(classes)
+        dtype, shape = npy_header(self._file(classes, ".npy"))
         if dtype.kind != "i" or shape != (n_outputs,):
             raise UnsafeModel(f"a tree has {n_outputs} outputs, and numbers of classes of shape {shape} and {dtype}")
 
@@ -401,6 +536,7 @@ class Audit:
         "JsonNode": _json_node,
         "ListNode": _list_node,
         "LossNode": _loss_node,
+        "MaskedArrayNode": _masked_array_node,
         "NdArrayNode": _ndarray_node,
         "ObjectNode": _object_node,
         "PartialNode": _partial_node,
@@ -408,6 +544,7 @@ class Audit:
         "RandomStateNode": _random_state_node,
         "SetNode": _set_node,
         "SliceNode": _slice_node,
+        "SparseMatrixNode": _sparse_matrix_node,
         "TreeNode": _tree_node,
         "TupleNode": _tuple_node,
         "TypeNode": _type_node,

@@ -21,19 +21,31 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from mlopskit.errors import FormatError, UnsafeModel
-from mlopskit.formats.audit import TRUSTED, Audit, npy_header
+from mlopskit.formats.archives import read_members, write_members
+from mlopskit.formats.audit import SEARCH_TREES, TRUSTED, Audit, npy_header
 from mlopskit.formats.contents import check_contents
 
-MAX_BYTES = 8 * 2**30
-"""Largest model file that is read, in bytes."""
-MAX_MEMBERS = 500_000
-"""Most files inside a model file."""
 MAX_SCHEMA = 512 * 2**20
 """Largest schema inside a model file, in bytes."""
 
-_MEMBER = re.compile(r"schema\.json|[A-Za-z0-9][A-Za-z0-9-]*\.npy")
-_SHARED = frozenset({"DictNode", "ListNode", "LossNode", "NdArrayNode", "ObjectNode", "RandomStateNode", "TreeNode"})
+_MEMBER = re.compile(r"schema\.json|[A-Za-z0-9][A-Za-z0-9-]*\.np[yz]")
+_SHARED = frozenset(
+    {
+        "DictNode",
+        "ListNode",
+        "LossNode",
+        "MaskedArrayNode",
+        "NdArrayNode",
+        "ObjectNode",
+        "RandomStateNode",
+        "SparseMatrixNode",
+        "TreeNode",
+    }
+)
 """Nodes of mutable objects, for which it matters that two places hold the same one."""
+_ADDRESS = "_stop_words_id"
+_COUNTERS = range(7, 11)
+"""Where the state of a search tree counts what queries did."""
 
 
 class Format(ABC):
@@ -94,13 +106,12 @@ class SkopsFormat(Format):
         import skops.io
 
         try:
-            raw = skops.io.dumps(model)
+            data = _tidy(skops.io.dumps(model))
         except (TypeError, ValueError, RecursionError, AttributeError) as error:
             hint = "; an early stopping scorer is such an object: use scoring='loss'" * isinstance(
                 error, RecursionError
             )
             raise FormatError(f"cannot write this {type(model).__name__} as skops: {error}{hint}") from error
-        data = _tidy(raw)
         schema, members = _read_archive(data)
         try:
             Audit(members).run(schema)
@@ -232,39 +243,17 @@ def _construct(data: bytes, names: set[str]) -> Any:
 
 def _read_archive(data: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return the schema and the other members of a model file, within the caps above."""
-    if len(data) > MAX_BYTES:
-        raise UnsafeModel(f"the model file has {len(data)} bytes; at most {MAX_BYTES} are read")
+    members = read_members(data, _MEMBER)
+    text = members.pop("schema.json", b"")
+    if len(text) > MAX_SCHEMA:
+        raise UnsafeModel(f"the schema has {len(text)} bytes; at most {MAX_SCHEMA} are read")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            _check_entries(entries, len(data))
-            members = {entry.filename: archive.read(entry) for entry in entries}
-        schema = json.loads(members.pop("schema.json"))
-    except FormatError:
-        raise
-    except (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, OSError, RuntimeError, ValueError) as error:
+        schema = json.loads(text)
+    except (RecursionError, ValueError) as error:
         raise FormatError(f"not a model file: {error}") from error
     if not isinstance(schema, dict):
         raise FormatError("not a model file: its schema is no object")
     return schema, members
-
-
-def _check_entries(entries: list[zipfile.ZipInfo], n_bytes: int) -> None:
-    names = [entry.filename for entry in entries]
-    if len(names) > MAX_MEMBERS:
-        raise UnsafeModel(f"the model file has {len(names)} members; at most {MAX_MEMBERS} are read")
-    if len(set(names)) != len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})[:5]
-        raise UnsafeModel(f"the model file holds {twice} more than once")
-    for entry in entries:
-        if not _MEMBER.fullmatch(entry.filename):
-            raise UnsafeModel(f"the model file holds a member named {entry.filename!r}; expected schema.json and *.npy")
-        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size or entry.flag_bits & 1:
-            raise UnsafeModel(f"{entry.filename!r} is compressed or encrypted; a model file stores plain bytes")
-        if entry.filename == "schema.json" and entry.file_size > MAX_SCHEMA:
-            raise UnsafeModel(f"the schema has {entry.file_size} bytes; at most {MAX_SCHEMA} are read")
-    if sum(entry.file_size for entry in entries) > n_bytes:
-        raise UnsafeModel("the members of the model file overlap: they claim more bytes than the file has")
 
 
 def _tidy(raw: bytes) -> bytes:
@@ -273,22 +262,17 @@ def _tidy(raw: bytes) -> bytes:
         schema = json.loads(archive.read("schema.json"))
         writer = _Renumber(schema, lambda name: _settle(archive.read(name)))
         tidy = {"protocol": schema["protocol"], **writer.node(schema)}
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
-        _add(target, "schema.json", json.dumps(tidy, separators=(",", ":")).encode())
-        for data, name in writer.members.items():
-            _add(target, name, data)
-    return out.getvalue()
-
-
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-    entry.create_system = 3
-    archive.writestr(entry, data)
+    text = json.dumps(tidy, separators=(",", ":")).encode()
+    return write_members({"schema.json": text, **{name: data for data, name in writer.members.items()}})
 
 
 def _settle(npy: bytes) -> bytes:
-    """Zero what no field covers (padding) and what nobody sets (the missing-value side of a tree's leaves)."""
+    """Zero what no field covers (padding) and what nobody sets (the missing-value side of a tree's leaves).
+
+    A sparse matrix is an archive of its own, which is stored in plain bytes as well.
+    """
+    if npy.startswith(b"PK"):
+        return _settle_sparse(npy)
     dtype, shape = npy_header(npy)
     if dtype.names is None:
         return npy
@@ -304,6 +288,16 @@ def _settle(npy: bytes) -> bytes:
     out = io.BytesIO()
     np.save(out, clean, allow_pickle=False)
     return out.getvalue()
+
+
+def _settle_sparse(npz: bytes) -> bytes:
+    """Store the arrays of a sparse matrix as reading them leaves them: positions as narrow as they can be."""
+    from scipy import sparse
+
+    out = io.BytesIO()
+    sparse.save_npz(out, sparse.load_npz(io.BytesIO(npz)), compressed=False)
+    with zipfile.ZipFile(out) as archive:
+        return write_members({name: archive.read(name) for name in archive.namelist()})
 
 
 class _Renumber:
@@ -353,9 +347,27 @@ class _Renumber:
 
     def _copy(self, data: dict[str, Any]) -> dict[str, Any]:
         gone = {"__id__", "protocol", "_skops_version"}
-        copy = {key: self.node(value) for key, value in data.items() if key not in gone}
+        copy = {key: self.node(value) for key, value in _timeless(data).items() if key not in gone}
         if "file" in copy:
-            copy["file"] = self.members.setdefault(self._read(data["file"]), f"{len(self.members)}.npy")
+            suffix = data["file"].rpartition(".")[2]
+            copy["file"] = self.members.setdefault(self._read(data["file"]), f"{len(self.members)}.{suffix}")
         if data["__loader__"] == "SetNode":
             copy["content"] = sorted(copy["content"], key=lambda item: json.dumps(item, sort_keys=True))
         return copy
+
+
+def _timeless(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a node without what a process leaves in it: addresses of stop words, counts of queries, empty dicts."""
+    content: Any = node.get("content")
+    if f"{node.get('__module__')}.{node.get('__class__')}" in SEARCH_TREES:
+        items = [{**item, "content": "0"} if i in _COUNTERS else item for i, item in enumerate(content["content"])]
+        return {**node, "content": {**content, "content": items}}
+    if node["__loader__"] == "PartialNode" and not content["namespace"].get("content"):
+        nothing = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "content": "null"}
+        return {**node, "content": {**content, "namespace": {**nothing, "is_json": True}}}
+    if node["__loader__"] == "DictNode" and _ADDRESS in content:
+        position = list(content).index(_ADDRESS)
+        types = [item for i, item in enumerate(node["key_types"]["content"]) if i != position]
+        kept = {key: value for key, value in content.items() if key != _ADDRESS}
+        return {**node, "content": kept, "key_types": {**node["key_types"], "content": types}}
+    return node
