@@ -137,3 +137,13 @@ class TestRefusals:
             target.writestr("a0.npy", b"garbage")
         with pytest.raises(FormatError):
             mk.Profile.from_bytes(out.getvalue())
+
+    def test_an_array_whose_header_is_cut(self):
+        """A header is read as Python literals: what is none is an error of ours too."""
+        out = io.BytesIO(archive(json=members(DATA)["json"]))
+        with zipfile.ZipFile(out, "a") as target:
+            for header in (b"{'descr': (", b"{'descr': '<f8'}", b"exit()"):
+                magic = np.lib.format.magic(1, 0)
+                target.writestr(f"a{len(header)}.npy", magic + len(header).to_bytes(2, "little") + header)
+        with pytest.raises(FormatError, match="not an archive"):
+            mk.Profile.from_bytes(out.getvalue())

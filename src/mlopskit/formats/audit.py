@@ -156,10 +156,10 @@ _METRICS = _names("""
     sklearn.metrics._dist_metrics: SokalSneathDistance64
 """)
 _TUPLE_STATES = {
-    **{name: ["NdArrayNode"] * 4 + ["JsonNode"] * 7 + ["ObjectNode"] for name in SEARCH_TREES},
+    **{name: [*["NdArrayNode"] * 4, *["JsonNode"] * 7, "ObjectNode", "NdArrayNode JsonNode"] for name in SEARCH_TREES},
     **{name: ["JsonNode", "NdArrayNode", "NdArrayNode"] for name in _METRICS},
 }
-"""Compiled classes whose state is a tuple, and the kinds of node in it: None for an array would be followed as one."""
+"""Compiled classes whose state is a tuple, and the nodes that may stand in it: None for an array is followed as one."""
 
 _LOSSES = _names("""
     sklearn._loss._loss: CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss CyHalfMultinomialLoss
@@ -296,6 +296,7 @@ class Audit:
         self._members = members
         self.names: set[str] = set()
         self._used: set[str] = set()
+        self._headers: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
         self._seen: dict[int, Any] = {}
         self._n_nodes = 0
 
@@ -377,6 +378,15 @@ class Audit:
         self._used.add(name)
         return self._members[name]
 
+    def _header(self, state: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        """Return dtype and shape of an array that a member of the file holds."""
+        if not isinstance(state, dict) or state.get("type") != "numpy":
+            raise UnsafeModel(f"the schema holds {state!r:.80} where an array of numbers is expected")
+        data, name = self._file(state, ".npy"), state["file"]
+        if name not in self._headers:
+            self._headers[name] = npy_header(data)
+        return self._headers[name]
+
     def _scalar(self, state: Any) -> Any:
         """Return the value of a `JsonNode`: None, a boolean, a number or text."""
         if not isinstance(state, dict) or state.get("__loader__") != "JsonNode":
@@ -429,7 +439,8 @@ class Audit:
         content: Any = state.get("content")
         self._node(content, depth, "TupleNode")
         items = content["content"]
-        if [item["__loader__"] for item in items[: len(kinds)]] != kinds or len(items) > len(kinds) + 1:
+        found = [item["__loader__"] for item in items]
+        if len(found) != len(kinds) or any(one not in kind.split() for one, kind in zip(found, kinds, strict=True)):
             raise UnsafeModel(f"{state['__class__']} has a state of other parts than its arrays and numbers")
         if "ObjectNode" in kinds and self._kind(items[kinds.index("ObjectNode")])[1] not in _METRICS:
             raise UnsafeModel(f"{state['__class__']} measures distances by something that is no metric")
@@ -473,7 +484,7 @@ class Audit:
 
     def _ndarray_node(self, state: Any, depth: int) -> None:
         if state.get("type") == "numpy":
-            dtype, shape = npy_header(self._file(state, ".npy"))
+            dtype, shape = self._header(state)
             if state["__class__"] != "ndarray" and (shape or dtype.names is not None):
                 raise UnsafeModel(f"a {state['__class__']} holds an array of shape {shape}")
         elif state.get("type") == "json" and state["__class__"] == "ndarray":
@@ -493,7 +504,7 @@ class Audit:
             raise UnsafeModel(f"the loss {state['__class__']} brings a state of its own")
 
     def _tree_node(self, state: Any, depth: int) -> None:
-        """Its constructor reads `n_outputs` numbers from an array whatever the array's length."""
+        """Its constructor reads `n_outputs` numbers whatever the array's length; its state, the length of any array."""
         (args,) = self._fields(state.get("__reduce__"), "args")
         self._node(args, depth, "TupleNode")
         self._items(args["content"], depth, "JsonNode", "NdArrayNode")
@@ -504,9 +515,12 @@ class Audit:
         n_outputs = self._scalar(outputs)
         if type(n_outputs) is not int or n_outputs < 1 or classes.get("type") != "numpy":
             raise UnsafeModel(f"a tree has n_outputs={n_outputs!r:.80}")
-        dtype, shape = npy_header(self._file(classes, ".npy"))
+        dtype, shape = self._header(classes)
         if dtype.kind != "i" or shape != (n_outputs,):
             raise UnsafeModel(f"a tree has {n_outputs} outputs, and numbers of classes of shape {shape} and {dtype}")
+        (_, nodes), (_, values) = (self._header(state["content"]["content"].get(name)) for name in ("nodes", "values"))
+        if len(nodes) != 1 or len(values) != 3 or values[:2] != (*nodes, n_outputs):
+            raise UnsafeModel(f"a tree has nodes of shape {nodes} and values of shape {values}")
 
     def _random_state_node(self, state: Any, depth: int) -> None:
         """MT19937 trusts its position: beyond the key it would read other memory."""
