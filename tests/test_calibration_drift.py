@@ -27,6 +27,7 @@ from mlopskit.stats.sequential import (
     log_union,
     robust_z,
     shape_scores,
+    share_scores,
     smoothed_rank,
 )
 
@@ -166,6 +167,19 @@ class TestBatchesVary:
         check_growth("long streams, bounded bag", null, log_m)
         check_alarms("long streams, bounded bag", null, log_m)
 
+    @pytest.mark.parametrize("spread", [0.0, 0.2])
+    @pytest.mark.parametrize(("before", "after"), [(1_000, 600), (100, 190)])
+    def test_rare_levels_in_batches_of_another_size(self, before, after, spread):
+        """Twenty levels of 2 to 20 rows in 1,000: 40 reference batches, then 60 of another size keep T/A = 1/2."""
+        null = f"{before}, then {after} rows, spread {spread} of the logits"
+        for name, hit in rare_levels(before, after, spread).items():
+            check_rate(f"rare levels, {name}: P(alarm within T) <= T/A", f"{null}, T=60, A=2 T", hit, 1 / 2)
+
+    def test_angles_of_small_counts_would_be_found(self):
+        """Scored by asin(sqrt(k/n)) the sum of squares knows the size of a batch, and alarms in nearly every run."""
+        hit = rare_levels(100, 190, 0.0, exact=False)["sum of squares"]
+        assert hit.sum() > binom.ppf(1 - RISK, len(hit), 1 / 2)
+
     def test_letting_unusual_batches_go_would_be_found(self):
         """A bag that keeps the batches nearest to its middle calls ordinary ones strange."""
         rng = np.random.default_rng(38)
@@ -235,6 +249,24 @@ def all_ranks(batches, n, u):
     combined = combined_scores(*(values.reshape(n * RUNS, -1) for values in (z, shape, pair)))
     ranked = np.concatenate([z.reshape(singles.shape), combined.reshape(n, RUNS, 3)], axis=-1).round(9)
     return smoothed_rank(ranked.reshape(n, -1), u.ravel()).reshape(u.shape)
+
+
+def rare_levels(before, after, spread, *, exact=True, runs=400, levels=20, horizon=60):
+    """Which runs alarm at A = 2 T over rare levels, by the largest score and by the sum of squares."""
+    rng, n = np.random.default_rng(after), np.r_[np.full(40, before), np.full(horizon, after)][:, None]
+    p = np.tile(np.geomspace(0.002, 0.02, levels), runs)
+    shares = 1 / (1 + (1 / p - 1) * np.exp(spread * rng.standard_normal((len(n), len(p)))))
+    hits, rows = rng.binomial(n, shares), np.broadcast_to(n, (len(n), len(p)))
+    usual = hits[:40].sum(axis=0) / rows[:40].sum(axis=0) if exact else np.full(len(p), np.nan)
+    y = share_scores(hits, rows, usual, rng.random(hits.shape))
+    ranks, none = [], np.zeros((runs, 0))
+    for k in range(41, len(n) + 1):
+        z = robust_z(y[:k], np.full(len(p), 0.25), rows[:k]).reshape(k, runs, levels)
+        both = np.stack([combined_scores(batch, none, none)[:, :2] for batch in z])
+        ranks.append(smoothed_rank(both.reshape(k, -1).round(9), rng.random(2 * runs)))
+    log_m = evidence_of(np.stack(ranks), 40, np.zeros(2 * runs, dtype=bool))
+    hit = (log_m.max(axis=0) >= np.log(2 * horizon)).reshape(runs, 2)
+    return {"largest |z|": hit[:, 0], "sum of squares": hit[:, 1]}
 
 
 class TestRowsVary:

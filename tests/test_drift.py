@@ -179,9 +179,12 @@ class TestFit:
         assert all(report == reports[0] for report in reports)
 
     def test_the_order_of_the_reference_does_not_matter(self):
-        """Shuffled batches and rows of the reference give the same report: every score is symmetric in the bag."""
+        """Shuffled batches and rows of the reference give the same report: every score is symmetric in the bag.
+
+        Small counts excepted, whose draws belong to the place of a batch.
+        """
         rng = np.random.default_rng(0)
-        parts = [frame(rng) for _ in range(20)]
+        parts = [frame(rng).drop(columns="t") for _ in range(20)]
         mixed = [parts[i].sample(frac=1, random_state=0) for i in rng.permutation(20)]
         batch = frame(rng)
         assert DriftDetector().fit(parts).update(batch) == DriftDetector().fit(mixed).update(batch)
@@ -568,7 +571,7 @@ class TestEpisodes:
 
     def test_a_broken_pair_is_rebased_with_all_pairs(self):
         """A correlation that changed silences the pairs; the features by themselves are still tested."""
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(1)
         detector = fitted(rng, false_alarm_every=100)
         turned = {"y": CHANGES["correlation"][1]["y"]}
         assert any(r.alarm for r in self.drive(detector, rng, 10, **turned))
@@ -596,6 +599,26 @@ class TestEpisodes:
         detector.rebase(n_batches=15)
         assert not any(r.active for r in self.drive(detector, rng, 35, x=shifted))
         assert any(r.alarm for r in self.drive(detector, rng, 10))
+
+    @pytest.mark.parametrize("null", ["batches", "rows"])
+    def test_a_feature_that_left_its_bins_is_said_to_be_blind(self, null):
+        """In other units all rows lie in the last bin, new names are all "other": the new reference cannot see more."""
+        rng = np.random.default_rng(0)
+        renamed = {
+            "x": lambda d, rng: 100 + d["x"],
+            "t": lambda d, rng: pd.Series(d["t"]).replace(["a", "b", "c"], "z"),
+        }
+        detector = fitted(rng) if null == "batches" else rows_fitted(rng)
+        detector.rebase("other units", n_batches=12, everything=True)
+        reports = [detector.update(frame(rng, **renamed)) for _ in range(13)]
+        notes = " ".join(reports[-1].notes)
+        assert "x: nearly all rows lie above" in notes
+        assert "t: nearly all rows lie among levels that the reference has rarely or never" in notes
+        assert "y:" not in notes
+        with pytest.warns(SmallReference, match="x: nearly all rows lie above .* fit again on recent batches"):
+            found = detector.resolution().to_frame().set_index(["feature", "change"])
+        assert np.isinf(found.loc[("x", "mean"), "within_20"])
+        assert np.isfinite(found.loc[("y", "mean"), "within_20"])
 
     def test_rebasing_on_small_batches_warns(self):
         """A new reference of a few rows a batch is taken, but not in silence."""
@@ -668,8 +691,58 @@ class TestStrata:
         rng = np.random.default_rng(2)
         detector = self.detector(rng, "batches")
         assert "hour" not in [f.name for f in detector.update(visits(rng)).features]
-        report = detector.update(visits(rng, hours=(8, 12, 3)))
-        assert any(note.endswith("of the rows are of strata that the reference hardly has") for note in report.notes)
+        batch = visits(rng)
+        batch.loc[100:, "hour"] = 3
+        with pytest.warns(BatchSizeWarning, match="100 rows against a usual 300"):
+            report = detector.update(batch)
+        assert any("the reference hardly has: they were not tested" in note for note in report.notes)
+        assert report.n_rows == 300
+
+    @pytest.mark.parametrize("null", ["batches", "rows"])
+    def test_strange_strata_are_not_tested(self, null):
+        """Rows of unknown strata change nothing: the evidence is that of the batch without them."""
+        rng = np.random.default_rng(5)
+        one = self.detector(rng, null)
+        two = DriftDetector.from_json(one.to_json())
+        known, strange = visits(rng), visits(rng, 100, hours=(3,), shift=50.0)
+        report = one.update(pd.concat([known, strange], ignore_index=True))
+        assert report.evidence == two.update(known).evidence
+        assert "25.0% of the rows" in report.notes[-1]
+
+    def test_a_batch_of_strange_strata_alone_has_nothing_to_test(self):
+        """No evidence either way, and a note that says so."""
+        rng = np.random.default_rng(6)
+        detector = self.detector(rng, "batches")
+        with pytest.warns(BatchSizeWarning, match="0 rows against"):
+            report = detector.update(visits(rng, hours=(3,)))
+        assert not report.alarm
+        assert any(note.startswith("100.0% of the rows") for note in report.notes)
+
+    def test_a_stratum_of_one_batch_is_unknown(self):
+        """It would explain itself: of 40 days one was a holiday, and the next thirty are; at most T/A = .06 alarm."""
+        alarms = 0
+        for seed in range(20):
+            rng = np.random.default_rng(seed)
+
+            def day(kind, rng=rng):
+                x = rng.normal(size=(500, 2)) + 0.1 * rng.normal() + (kind == "holiday")
+                return pd.DataFrame(x, columns=["x", "y"]).assign(kind=kind)
+
+            with pytest.warns(match="strata"):
+                detector = DriftDetector(strata="kind", false_alarm_every=500).fit(
+                    [day("holiday" if i % 13 == 5 and i < 13 else "work") for i in range(20)]
+                )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", BatchSizeWarning)
+                alarms += any(detector.update(day("holiday")).alarm for _ in range(15))
+        assert alarms <= binom.ppf(1 - RISK, 20, 15 / 500)
+
+    def test_strata_that_nobody_knows_are_refused(self):
+        """Where no stratum comes back there is nothing to compare: fitting says what to do."""
+        rng = np.random.default_rng(7)
+        weeks = [visits(rng).assign(hour=i) for i in range(12)]
+        with pytest.raises(DataError, match=r"no stratum has 50 rows of the reference and is in 3 of its batches"):
+            DriftDetector(strata="hour").fit(weeks)
 
     @pytest.mark.parametrize("null", ["batches", "rows"])
     def test_a_restart_and_a_new_reference(self, null):

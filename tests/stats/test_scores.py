@@ -5,13 +5,52 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import chisquare, median_abs_deviation
+from scipy.stats import binom, chisquare, kstest, median_abs_deviation, norm
 
 from mlopskit.errors import DataError
-from mlopskit.stats.sequential import combined_scores, robust_z, shape_scores
+from mlopskit.stats.sequential import combined_scores, robust_z, shape_scores, share_scores
 from mlopskit.stats.sequential.scores import _median_and_mad
 
 scores = arrays(float, (9, 2), elements=st.floats(-10, 10).map(lambda v: round(v, 3)))
+
+
+class TestShareScores:
+    @pytest.mark.parametrize(("p", "n"), [(0.002, 1_000), (0.002, 600), (0.03, 400), (0.98, 50), (0.5, 7), (0.3, 1)])
+    def test_are_randomised_quantile_residuals(self, p, n):
+        """w = ndtri(F(k - 1) + v f(k)) / (2 sqrt(n)), with scipy's binomial for every k that is likely."""
+        k = np.flatnonzero(binom.pmf(np.arange(n + 1), n, p) > 1e-9)
+        v = np.random.default_rng(0).random(len(k))
+        expected = norm.ppf(binom.cdf(k - 1, n, p) + v * binom.pmf(k, n, p)) / (2 * np.sqrt(n))
+        found = share_scores(k[:, None], np.full((len(k), 1), n), [p], v[:, None])[:, 0]
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+    @pytest.mark.parametrize("n", [20, 300, 5_000])
+    def test_are_normal_whatever_the_number_of_rows(self, n):
+        """2 sqrt(n) times the score is standard normal for every n where the usual share holds."""
+        rng = np.random.default_rng(n)
+        k = rng.binomial(n, 0.004, size=(20_000, 1))
+        w = 2 * np.sqrt(n) * share_scores(k, np.full_like(k, n), [0.004], rng.random(k.shape))
+        assert kstest(w[:, 0], "norm").pvalue > 1e-6
+
+    def test_rise_with_the_count_into_the_far_tail(self):
+        """More rows never lower the score, not where the tail probability is 0 in floats either."""
+        k = np.arange(2_001)[:, None]
+        found = share_scores(k, np.full_like(k, 2_000), [0.005], np.full(k.shape, 0.5))[:, 0]
+        assert np.isfinite(found).all()
+        assert (np.diff(found) >= 0).all()
+        assert found[-1] == pytest.approx(np.pi / 2 - np.arcsin(np.sqrt(0.005)))
+
+    def test_meet_the_angle_where_many_rows_are_expected(self):
+        """Beyond 25 expected rows asin(sqrt(k/n)) - asin(sqrt(p)) is nearly the same; NaN asks for asin(sqrt(k/n))."""
+        k, n, p = np.array([[20, 20], [30, 30], [45, 45]]), np.full((3, 2), 1_000), 0.03
+        exact, angle = share_scores(k, n, [p, np.nan], np.full((3, 2), 0.5)).T
+        np.testing.assert_allclose(exact, angle - np.arcsin(np.sqrt(p)), atol=0.002)
+        np.testing.assert_array_equal(angle, np.arcsin(np.sqrt(k[:, 0] / 1_000)))
+
+    def test_expected_counts_are_not_drawn(self):
+        """Without draws the score of n p expected rows is 0; a batch without rows has 0 with draws and without."""
+        np.testing.assert_allclose(share_scores([[2.5], [0.0]], [[500.0], [0.0]], [0.005]), 0, atol=1e-15)
+        assert share_scores([[0]], [[0]], [0.005], [[0.9]]) == 0
 
 
 class TestRobustZ:

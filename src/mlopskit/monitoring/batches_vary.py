@@ -65,9 +65,9 @@ class Scored:
     _room: tuple[_Rows, ...] = field(default=(), repr=False)
 
     @classmethod
-    def of(cls, questions: Questions, readings: Readings) -> Self:
-        """Score batches; each by itself, so that it does not matter how many at once."""
-        singles, sizes = questions.scores(readings)
+    def of(cls, questions: Questions, readings: Readings, *, drawn: bool = True) -> Self:
+        """Score batches, or what is expected of them; each by itself, so that it does not matter how many at once."""
+        singles, sizes = questions.scores(readings, drawn=drawn)
         n = np.maximum(readings.bins.sum(axis=2, keepdims=True), 1)
         pairs = angle(readings.same, readings.both)
         return cls(readings, singles, sizes.astype(np.float64), readings.bins / n, pairs)
@@ -82,7 +82,7 @@ class Scored:
 
     def beside(self, questions: Questions, strata: Readings) -> Scored:
         """Return the scores less those that the mix of strata of each batch explains; shares keep their mean."""
-        expected = Scored.of(questions, questions.mixed(self.readings.mix, strata))
+        expected = Scored.of(questions, questions.mixed(self.readings.mix, strata), drawn=False)
         return evolve(
             self,
             singles=self.singles - expected.singles,

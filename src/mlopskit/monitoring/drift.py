@@ -40,6 +40,7 @@ from mlopskit.monitoring import batches_vary, rows_vary
 from mlopskit.monitoring.drift_reports import DriftCalibration, DriftReport, FeatureDrift, Null
 from mlopskit.monitoring.questions import (
     STRATUM,
+    STRATUM_BATCHES,
     Batch,
     Described,
     Floats,
@@ -58,6 +59,7 @@ FEW_BATCHES = 10
 CLOCK_BATCHES = 8  # in so many batches a feature rises or falls throughout with probability 2 / 8!
 MANY_BATCHES = 1_000  # stored batches at which half of them are kept, drawn at random
 MOST_STRATA = 200
+LEFT_OUT = 0.05  # share of the reference's rows in strata that it hardly has, from which fitting warns
 SHUFFLES = 999  # random orders of the reference with which its order is compared
 
 
@@ -78,7 +80,7 @@ class DriftState:
     n_reference, batch_rows
         Reference batches (1 for a single frame), and their median number of rows.
     strata
-        The strata that are told apart; those of no batch of the reference are counted together.
+        The strata that are told apart; rows of all others are not tested.
     pool
         What the next batch is compared with.
     bets
@@ -98,6 +100,8 @@ class DriftState:
         Ids seen, and the open alarm.
     doubts
         What fitting found that weakens the promise, in words.
+    usual
+        The shares against which small counts are scored where batches vary, or None.
     """
 
     config: str
@@ -121,6 +125,7 @@ class DriftState:
     quiet: tuple[str, ...] = ()
     episodes: Episodes = field(factory=Episodes)
     doubts: tuple[str, ...] = ()
+    usual: Floats | None = None
 
 
 class DriftStatistic(ABC):
@@ -178,7 +183,8 @@ class DriftDetector(formats.Stored):
     strata
         Column or columns whose values explain differences: the hour of the week, the country. What is expected of a
         batch is then mixed from the strata as the batch is, so that neither a season nor another mix is drift. Where
-        batches vary this holds as far as batches differ by the means of their strata alone.
+        batches vary this holds as far as batches differ by the means of their strata alone. Strata of fewer than 50
+        rows of the reference, or in fewer than 3 of its batches, are unknown: their rows are counted, not tested.
     interactions
         Whether to watch pairs of numeric features for changes of dependence. Profiles have them where their binning was
         fitted with `pairs=True`.
@@ -326,11 +332,13 @@ class DriftDetector(formats.Stored):
         _refuse_clocks(profiles, self.features)
         if not questions.shares:
             raise DataError("there is no feature to watch: give a reference with at least one column")
-        strata = _known_strata(parts) if self.strata else ()
-        batches = [self._read(questions, part, strata) for part in parts]
+        strata = self._known_strata(parts, STRATUM_BATCHES if null == "batches" else 1)
+        batches = [self._read(questions, part, strata, number) for number, part in enumerate(parts)]
         pool = Pool.of(batches) if null == "batches" else Pool.of(batches).as_rows()
-        warned: list[tuple[type[Warning], str]] = []
+        sizes = [int(questions.batch_sizes(b.readings)[0]) for b in batches]
+        warned: list[tuple[type[Warning], str]] = _left_out(sum(sizes), whole.n_rows)
         if null == "batches":
+            questions = evolve(questions, usual=questions.usual_shares(pool.batches))
             warned += self._doubts(questions, pool, strata, 4 << 32)
         elif (rows := _rows_of(reference)) is not None:
             keys = _strata_keys(rows, self.strata) if strata else None
@@ -342,7 +350,7 @@ class DriftDetector(formats.Stored):
             reference=kept,
             batch_column=column,
             n_reference=len(parts),
-            batch_rows=float(np.median([p.n_rows for p in profiles])),
+            batch_rows=float(np.median(sizes)),
             strata=strata,
             pool=pool,
             bets=None,
@@ -351,6 +359,7 @@ class DriftDetector(formats.Stored):
             grown=rows_vary.Grown.of(pool.batches) if self.tolerance else None,
             episodes=Episodes(seen=_unique(name for name in names if name is not None)),
             doubts=tuple(text for _, text in warned) + _unseen_rows(null, reference),
+            usual=questions.usual,
         )
         self.state = self._restarted(state)
         for kind, text in warned:
@@ -507,10 +516,13 @@ class DriftDetector(formats.Stored):
         else:
             pool = state.pool.batches.total()
             found = resolution_of_rows(self._questions, pool, state.grown, self.tolerance, n, limit, rng)
-        blind = [f"{feature} ({change})" for feature, change, *sizes in found.changes if not math.isfinite(sizes[-1])]
-        if blind:
-            text = f"the reference is too small to find a change of {', '.join(blind)} within 20 batches: give more"
-            warnings.warn(text, SmallReference, stacklevel=2)
+        places = self._questions.blind(state.pool.batches)
+        missed = [(feature, change) for feature, change, *sizes in found.changes if not math.isfinite(sizes[-1])]
+        small = [f"{feature} ({change})" for feature, change in missed if feature not in places]
+        text = [f"the reference is too small to find a change of {', '.join(small)} within 20 batches: give more"]
+        said = text * bool(small) + [f"{name}: {_nearly_all(place)}" for name, place in places.items()]
+        if said:
+            warnings.warn("; ".join(said), SmallReference, stacklevel=2)
         return found
 
     def calibrate(self, batches: Sequence[Any], *, n_orders: int = 20) -> DriftCalibration:
@@ -539,7 +551,7 @@ class DriftDetector(formats.Stored):
             )
         if not len(batches) or n_orders < 1:
             raise DataError("calibrate needs at least one batch and one order")
-        read = [self._profile(batch) for batch in batches]
+        read = [self._profile(batch, ahead) for ahead, batch in enumerate(batches)]
         rng = self._generator((6 << 32) + len(batches))
         orders = [np.arange(len(read)), *(rng.permutation(len(read)) for _ in range(n_orders))]
         alarms = [self._replayed([read[i] for i in order], order.tolist()) for order in orders]
@@ -571,6 +583,9 @@ class DriftDetector(formats.Stored):
     def _questions_for(self, state: DriftState) -> Questions:
         if self._asked is None or self._asked[0] is not state.reference:
             self._asked = (state.reference, self._questions_of(state.reference, state.batch_column))
+        reference, questions = self._asked
+        if questions.usual is not state.usual:
+            self._asked = (reference, evolve(questions, usual=state.usual))
         return self._asked[1]
 
     @property
@@ -627,6 +642,22 @@ class DriftDetector(formats.Stored):
             parts = [(key, self._drawn(part, most, (2 << 32) + i)) for i, (key, part) in enumerate(parts)]
         return [key for key, _ in parts], [self._profiles(binning, part) for _, part in parts]
 
+    def _known_strata(self, parts: Sequence[Mapping[str, Profile]], n_batches: int) -> tuple[str, ...]:
+        """Return the strata that are told apart: the most frequent of those with enough rows, in enough batches."""
+        if not self.strata:
+            return ()
+        rows, batches = Counter[str](), Counter[str]()
+        for part in parts:
+            rows.update({key: profile.n_rows for key, profile in part.items()})
+            batches.update(part.keys())
+        known = [key for key, n in rows.items() if n >= STRATUM and batches[key] >= n_batches]
+        if not known:
+            raise DataError(
+                f"strata={list(self.strata)}: no stratum has {STRATUM} rows of the reference and is in {n_batches} of "
+                "its batches; take coarser strata, or leave them out"
+            )
+        return tuple(sorted(sorted(known, key=lambda key: (-rows[key], key))[:MOST_STRATA]))
+
     def _refuse_profiles(self) -> None:
         if self.strata:
             raise DataError(f"strata={list(self.strata)}: a profile does not know them; give frames")
@@ -638,8 +669,8 @@ class DriftDetector(formats.Stored):
         keys = _strata_keys(frame, self.strata)
         return {key: binning.profile(frames.take(frame, rows)) for key, rows in frames.groups(keys)}
 
-    def _read(self, questions: Questions, parts: Mapping[str, Profile], strata: tuple[str, ...]) -> Batch:
-        """Return the counts behind every question."""
+    def _read(self, questions: Questions, parts: Mapping[str, Profile], strata: tuple[str, ...], number: int) -> Batch:
+        """Return the counts behind every question; `number` counts batches from the first of the reference."""
         whole = total(parts.values())
         own = []
         for statistic in self.statistics:
@@ -649,16 +680,15 @@ class DriftDetector(formats.Stored):
                     f"the statistic {statistic.name!r} is {value}; expected a finite number for every batch"
                 )
             own.append(value)
-        readings = questions.read(whole, own)
+        seed = int(self._generator((7 << 32) + number).integers(1 << 48))
+        readings = evolve(questions.read(whole, own), seeds=np.array([seed], dtype=np.int64))
         if not strata:
             return Batch(readings, readings.none(), whole.n_rows)
-        lines = dict.fromkeys((*strata, ""), readings.nothing())
-        for key, profile in parts.items():
-            line = key if key in lines else ""
-            lines[line] += questions.read(profile, own)
-        table = Readings.stack(lines.values())
-        mix = questions.batch_sizes(table)[None]
-        return Batch(evolve(readings, mix=mix), table, whole.n_rows)
+        table = Readings.stack(
+            questions.read(parts[key], own) if key in parts else readings.nothing() for key in strata
+        )
+        tested = evolve(table.total(), own=readings.own, seeds=readings.seeds, mix=questions.batch_sizes(table)[None])
+        return Batch(tested, table, whole.n_rows)
 
     def _drawn(self, frame: Any, most: int, stream: int) -> Any:
         """Return the frame, or `most` of its rows drawn at random."""
@@ -679,7 +709,7 @@ class DriftDetector(formats.Stored):
                 raise DataError(f"the batch has no column {column!r} to name it: send the column, or give batch_id=")
         return found if batch_id is None else frames.key(batch_id)
 
-    def _profile(self, batch: Any) -> tuple[Batch, tuple[str, ...]]:
+    def _profile(self, batch: Any, ahead: int = 0) -> tuple[Batch, tuple[str, ...]]:
         """Profile a batch; where batches vary, one of over twice the usual size is subsampled, seeded by its number."""
         state = self._fitted()
         binning, most = state.reference.binning, int(2 * state.batch_rows)
@@ -700,18 +730,22 @@ class DriftDetector(formats.Stored):
             parts = self._profiles(binning, batch)
         if not sum(p.n_rows for p in parts.values()):
             raise DataError("the batch is empty: there is nothing to test; a validator counts that as a failure")
-        now = self._read(self._questions, parts, state.strata)
-        if now.n_rows < least or (compared and now.n_rows > most):
+        now = self._read(self._questions, parts, state.strata, state.n_reference + state.t + ahead)
+        n_tested = int(self._questions.batch_sizes(now.readings)[0])
+        if n_tested < least or (compared and n_tested > most):
             note = (
-                f"{now.n_rows} rows against a usual {state.batch_rows:g}: the promise weakens where batch sizes "
+                f"{n_tested} rows against a usual {state.batch_rows:g}: the promise weakens where batch sizes "
                 "change; send batches of like size"
             )
             warnings.warn(note, BatchSizeWarning, stacklevel=3)
             notes = (*notes, note)
-        if state.strata and now.readings.mix[0, -1]:
-            share = now.readings.mix[0, -1] / now.n_rows
-            notes = (*notes, f"{share:.1%} of the rows are of strata that the reference hardly has")
-        usual = least <= now.n_rows <= (most if state.null == "batches" else math.inf)
+        if n_tested < now.n_rows:
+            share = f"{1 - n_tested / now.n_rows:.1%}"
+            notes = (
+                *notes,
+                f"{share} of the rows are of strata that the reference hardly has: they were not tested",
+            )
+        usual = least <= n_tested <= (most if state.null == "batches" else math.inf)
         return evolve(now, is_usual=usual), notes
 
     def _collected(self, state: DriftState, now: Batch) -> tuple[DriftState, tuple[str, ...]]:
@@ -730,9 +764,9 @@ class DriftDetector(formats.Stored):
             return state, (note,)
         state = evolve(state, quiet=(), collected=None, n_thinned=0)
         if state.null == "batches":
-            usual = float(np.median(questions.batch_sizes(collected.batches)))
-            warned = self._doubts(self._questions, collected, state.strata, (5 << 32) + state.t)
-            state = evolve(state, pool=collected, batch_rows=usual)
+            rows = float(np.median(questions.batch_sizes(collected.batches)))
+            state = evolve(state, pool=collected, batch_rows=rows, usual=questions.usual_shares(collected.batches))
+            warned = self._doubts(self._questions_for(state), collected, state.strata, (5 << 32) + state.t)
         else:
             pool = collected.as_rows()
             had, has = (int(questions.batch_sizes(p.batches).sum()) for p in (state.pool, pool))
@@ -741,7 +775,8 @@ class DriftDetector(formats.Stored):
                 text = f"the new reference has {has} rows, the one before had {had}: changes are found later; "
                 warned = [(SmallReference, text + "rebase(n_batches=...) collects more")]
             state = evolve(state, pool=pool, grown=rows_vary.Grown.of(pool.batches) if self.tolerance else None)
-        doubts = tuple(text for _, text in warned)
+        blind = self._questions_for(state).blind(state.pool.batches)
+        doubts = (*(text for _, text in warned), *(f"{name}: {_nearly_all(place)}" for name, place in blind.items()))
         return self._restarted(evolve(state, doubts=doubts)), (note,)
 
     def _doubts(
@@ -852,12 +887,15 @@ def _strata_keys(frame: frames.Frame, names: Sequence[str]) -> list[str]:
     return [" | ".join(row) for row in zip(*parts, strict=True)]
 
 
-def _known_strata(parts: Sequence[Mapping[str, Profile]]) -> tuple[str, ...]:
-    """Return the strata that are told apart: the most frequent of those with enough rows."""
-    rows = Counter[str]()
-    for part in parts:
-        rows.update({key: profile.n_rows for key, profile in part.items()})
-    return tuple(sorted(key for key, n in rows.most_common(MOST_STRATA) if n >= STRATUM))
+def _left_out(n_tested: int, n_rows: int) -> list[tuple[type[Warning], str]]:
+    """Say how many rows of the reference are of strata that it hardly has, where that matters."""
+    share = 1 - n_tested / n_rows
+    if share < LEFT_OUT:
+        return []
+    text = (
+        f"{share:.1%} of the reference's rows are of strata with fewer than {STRATUM} rows or {STRATUM_BATCHES} batches"
+    )
+    return [(SmallReference, f"{text}: such rows are not tested; take coarser strata, or give more batches")]
 
 
 def _key(frame: Any, column: str | None) -> str | None:
@@ -892,6 +930,10 @@ def _refuse_clocks(profiles: Sequence[Profile], features: Sequence[str] | None) 
                 f"column {parts[0].name!r} tells the batches apart by its value, in their order: "
                 f"pass batch={parts[0].name!r}, or leave it out of features"
             )
+
+
+def _nearly_all(place: str) -> str:
+    return f"nearly all rows lie {place}, and changes inside are not seen: fit again on recent batches"
 
 
 def _few_batches(n: int) -> tuple[str, ...]:

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from attrs import evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 from numpy.typing import NDArray
 
 from mlopskit import frames
 from mlopskit.errors import ConfigurationError, DataError
 from mlopskit.profiling import Binning, LevelBins, NumericBins, Profile
+from mlopskit.stats.sequential import share_scores
 from mlopskit.stats.summaries import location_and_scale
 
 Floats = NDArray[np.float64]
@@ -31,8 +32,13 @@ FEW = 5  # and so are levels seen fewer times than this
 NEGLIGIBLE = 0.005  # Cohen's h by which their share may rise for the way they were chosen
 CUMULATIVE = np.array([0, 1, 4, 9, 14, 17, 18])  # the sets at .05 .10 .25 .50 .75 .90 .95 of the nineteen
 CENTRAL = np.arange(9)  # the sets between the j-th edge from below and the j-th from above
+MANY = 25  # expected rows from which a share is scored by its angle alone
+HARDLY = 0.05  # expected rows below which a share says nothing until it changes
 STRATUM = 50  # rows from which a stratum speaks for itself
+STRATUM_BATCHES = 3  # batches in which it has to be, so that none explains itself alone
+BLIND = 0.05  # spread of a feature's locations, against the reference's, below which a change inside a bin is not seen
 N_SETS = N_BINS - 1 + len(CENTRAL)
+OTHER = "levels that the reference has rarely or never"
 
 
 @frozen(eq=False)
@@ -51,6 +57,8 @@ class Readings:
         Shape (N, M): rows in each of M strata; M is 0 without strata.
     own
         Shape (N, U): the values of U statistics of the user's.
+    seeds
+        Shape (N,): where the draws begin that spread the small counts of a batch over their distribution.
     """
 
     bins: Ints
@@ -60,6 +68,7 @@ class Readings:
     both: Ints
     mix: Ints
     own: Floats
+    seeds: Ints = field(default=Factory(lambda self: np.zeros(len(self.hits), dtype=np.int64), takes_self=True))
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -97,7 +106,7 @@ class Readings:
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """The counts, in the order of the fields."""
-        return self.bins, self.hits, self.rows, self.same, self.both, self.mix, self.own
+        return self.bins, self.hits, self.rows, self.same, self.both, self.mix, self.own, self.seeds
 
 
 @frozen(eq=False)
@@ -199,6 +208,12 @@ class NumericFeature:
         """Return an edge in words."""
         return _readable(self.kind, self.edges[i])
 
+    def place(self, i: int) -> str:
+        """Return where one of the twenty bins lies, in words."""
+        if i in (0, N_BINS - 1):
+            return f"above {self.edge(-1)}" if i else f"up to {self.edge(0)}"
+        return f"between {self.edge(i - 1)} and {self.edge(i)}"
+
     def words(self, i: int) -> str:
         """Return one of the 28 sets in words: above an edge (19), then between two edges (9)."""
         if i < N_BINS - 1:
@@ -240,6 +255,9 @@ class Questions:
         Names of the user's statistics.
     quiet
         Features that are not asked about for now.
+    usual
+        Shape (S,): the shares against which small counts are scored (`share_scores`), NaN for all others; None where
+        rows vary.
     """
 
     numeric: tuple[NumericFeature, ...]
@@ -249,6 +267,7 @@ class Questions:
     offsets: tuple[int, ...] = field(repr=False)
     own: tuple[str, ...] = ()
     quiet: frozenset[str] = frozenset()
+    usual: Floats | None = field(default=None, repr=False)
 
     @classmethod
     def of(
@@ -315,18 +334,45 @@ class Questions:
         starts = np.cumsum([0, *(len(q.positions) for q in levels)])[:-1]
         return np.array(places, dtype=np.intp), starts.astype(np.intp)
 
+    def blind(self, pool: Readings) -> dict[str, str]:
+        """Return the features that live but lie in one bin by now, or among levels that have no name, and where."""
+        bins, found = pool.bins.sum(axis=0), {}
+        for feature, counts in zip(self.numeric, bins.astype(np.float64), strict=True):
+            if feature.location.any() and counts.any():
+                shares = counts / counts.sum()
+                if shares @ np.square(feature.location - shares @ feature.location) < BLIND:
+                    found[feature.name] = feature.place(int(counts.argmax()))
+        hits, rows = pool.hits.sum(axis=0), pool.rows.sum(axis=0)
+        for q, k, n in zip(self.shares, hits.tolist(), rows.tolist(), strict=True):
+            if q.label == OTHER and n and k / n > 1 - BLIND:
+                found[q.feature] = f"among {OTHER}"
+        return {name: place for name, place in found.items() if name not in self.quiet}
+
     def batch_sizes(self, readings: Readings) -> Ints:
         """Return the rows of each batch: every row is asked whether a value is missing."""
         return readings.rows[:, [q.kind for q in self.shares].index("missing")]
 
-    def scores(self, readings: Readings) -> tuple[Floats, Ints]:
-        """Return the signed scores (N, 2F + S) of location, scale and shares, and the rows behind each."""
+    def usual_shares(self, readings: Readings) -> Floats:
+        """Return the shares of all batches together where a usual batch counts few rows, or all but few; else NaN."""
+        p = readings.hits.sum(axis=0) / np.maximum(readings.rows.sum(axis=0), 1)
+        expected = np.minimum(p, 1 - p) * np.median(readings.rows, axis=0)
+        return np.where((expected >= HARDLY) & (expected < MANY), p, np.nan)
+
+    def scores(self, readings: Readings, *, drawn: bool = True) -> tuple[Floats, Ints]:
+        """Return the signed scores (N, 2F + S) of location, scale and shares, and the rows behind each.
+
+        `drawn` says whether the counts are those of batches, and not expected ones.
+        """
         n = readings.bins.sum(axis=2)
         location = np.array([f.location for f in self.numeric]).reshape(-1, N_BINS)
         scale = np.array([f.scale for f in self.numeric]).reshape(-1, N_BINS)
         bins, asked = readings.bins.astype(np.float64), np.maximum(n, 1)
         projections = [np.einsum("nfb,fb->nf", bins, score) / asked for score in (location, scale)]
-        scores = np.concatenate([*projections, angle(readings.hits, readings.rows)], axis=1)
+        shares = angle(readings.hits, readings.rows)
+        if self.usual is not None:
+            draws = _draws(readings.seeds, len(self.usual)) if drawn else None
+            shares = share_scores(readings.hits, readings.rows, self.usual, draws)
+        scores = np.concatenate([*projections, shares], axis=1)
         return scores, np.concatenate([n, n, readings.rows], axis=1)
 
     @cached_property
@@ -543,6 +589,12 @@ def angle(hits: Ints, rows: Ints) -> Floats:
     return result
 
 
+def _draws(seeds: Ints, n: int) -> Floats:
+    """Return n uniform draws for each seed, one row each."""
+    draws = [np.random.Generator(np.random.Philox(key=seed)).random(n) for seed in seeds.tolist()]
+    return np.array(draws).reshape(-1, n)
+
+
 def _levels(position: int, bins: LevelBins, counts: Ints) -> list[ShareQuestion]:
     least = max(RARE * int(counts.sum()), FEW)
     kept = np.flatnonzero(counts[:-1] >= least)
@@ -552,8 +604,7 @@ def _levels(position: int, bins: LevelBins, counts: Ints) -> list[ShareQuestion]
     rest = _rest(counts, least)
     if rest is None:
         return questions
-    other = "levels that the reference has rarely or never"
-    return [*questions, ShareQuestion(bins.name, other, "level", position, rest)]
+    return [*questions, ShareQuestion(bins.name, OTHER, "level", position, rest)]
 
 
 def _rest(counts: Ints, least: float) -> tuple[int, ...] | None:

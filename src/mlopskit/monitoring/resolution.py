@@ -7,6 +7,7 @@ rows vary, counts are drawn from shares that are tilted (numbers) or moved by Co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -92,9 +93,13 @@ def resolution_of_batches(
     usual = np.sqrt(questions.noise / np.maximum(np.median(bag.sizes, axis=0), 1))
     between = np.sqrt(np.maximum(spread**2 - usual**2, 0.0))
     found: dict[float, Floats] = {}
-    rows = []
+    rows: list[tuple[str, str, float, float, float]] = []
+    blind = questions.blind(bag.readings)
     for i, (feature, change) in enumerate(_asked(questions)):
         if change is None or not questions.living[i]:
+            continue
+        if change == "mean" and feature in blind:
+            rows.append((feature, change, math.inf, math.inf, math.inf))
             continue
         w = float(weight[i])
         if w not in found:

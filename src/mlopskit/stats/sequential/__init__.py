@@ -47,3 +47,4 @@ from mlopskit.stats.sequential.ranks import smoothed_rank as smoothed_rank
 from mlopskit.stats.sequential.scores import combined_scores as combined_scores
 from mlopskit.stats.sequential.scores import robust_z as robust_z
 from mlopskit.stats.sequential.scores import shape_scores as shape_scores
+from mlopskit.stats.sequential.scores import share_scores as share_scores

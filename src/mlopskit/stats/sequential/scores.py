@@ -8,6 +8,7 @@ deviation a changed batch hides itself.
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import betainc, ndtri
 
 from mlopskit.errors import DataError
 from mlopskit.stats.sequential.processes import Array, ArrayLike
@@ -15,6 +16,67 @@ from mlopskit.stats.sequential.processes import Array, ArrayLike
 LARGEST = 8.0
 """Where |z| is cut before it is squared and summed, so that one wild question does not speak for all."""
 _MAD = 1.4826  # turns the median absolute deviation of normal values into their standard deviation
+
+
+def share_scores(hits: ArrayLike, rows: ArrayLike, usual: ArrayLike, draws: ArrayLike | None = None) -> Array:
+    """Return signed scores of shares whose sampling variance is 1/(4n), whatever the share and the number n of rows.
+
+    asin(sqrt(k/n)) has that variance where many rows are expected. Where few are, its mean and its shape depend on n,
+    so that batches of other sizes would look strange. Questions with a usual share p are therefore scored by
+    w / (2 sqrt(n)), w the normal score of the randomised distribution function F(k-1) + v (F(k) - F(k-1)) of the
+    binomial (n, p): standard normal for every n where p holds, and close to 2 sqrt(n) (asin(sqrt(k/n)) - asin(sqrt(p)))
+    where k is large.
+
+    Parameters
+    ----------
+    hits, rows
+        Counts k and n, shape (N, S), 0 <= k <= n; whole numbers where there are draws.
+    usual
+        Shape (S,): the share p in (0, 1) against which a question is scored, or NaN for asin(sqrt(k/n)).
+    draws
+        The v, uniform on [0, 1), shape (N, S), independent of the counts and the same whenever a batch is scored again.
+        None: asin(sqrt(k/n)) - asin(sqrt(p)), the score of counts that are expected and not drawn.
+
+    Returns
+    -------
+    Array
+        Shape (N, S); 0 without rows.
+
+    References
+    ----------
+    Dunn and Smyth, "Randomized quantile residuals" (JCGS 1996), equation 2; Freeman and Tukey (Ann. Math. Stat. 1950)
+    for the angle.
+
+    Examples
+    --------
+    >>> share_scores([[250, 2]], [[1000, 1000]], usual=[np.nan, 0.002], draws=[[0.5, 0.5]]).round(4)
+    array([[0.5236, 0.0017]])
+    """
+    k, n, p = np.asarray(hits, dtype=float), np.asarray(rows, dtype=float), np.asarray(usual, dtype=float)
+    scores: Array = np.arcsin(np.sqrt(k / np.maximum(n, 1)))
+    small = ~np.isnan(p)
+    if not small.any():
+        return scores
+    k, n, p = k[:, small], n[:, small], p[small]
+    angles = scores[:, small] - np.arcsin(np.sqrt(p))
+    if draws is not None:
+        v, root = np.asarray(draws, dtype=float)[:, small], 2 * np.sqrt(np.maximum(n, 1))
+        w = _normal_score(k, n, np.broadcast_to(p, k.shape), v)
+        far = np.abs(w) > LARGEST  # where the tail is no longer told apart
+        w[far] = np.copysign(np.maximum(np.abs(angles * root), LARGEST), w)[far]
+        angles = w / root
+    scores[:, small] = np.where(n > 0, angles, 0.0)
+    return scores
+
+
+def _normal_score(k: Array, n: Array, p: Array, v: Array) -> Array:
+    """Return the normal score of F(k - 1) + v f(k) of the binomial, computed in the nearer tail."""
+    upper = k > n * p
+    k, p, v = np.where(upper, n - k, k), np.where(upper, 1 - p, p), np.where(upper, 1 - v, v)
+    below = np.where(k > 0, betainc(n - k + 1, np.maximum(k, 1), 1 - p), 0.0)
+    upto = np.where(k < n, betainc(np.maximum(n - k, 1), k + 1, 1 - p), 1.0)
+    w: Array = ndtri(below + np.maximum(v, 2.0**-53) * (upto - below))
+    return np.where(upper, -w, w)
 
 
 def robust_z(scores: ArrayLike, noise: ArrayLike, sizes: ArrayLike) -> Array:
