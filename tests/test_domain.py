@@ -473,6 +473,22 @@ def test_a_column_without_values_or_of_mixed_objects_says_only_what_is_missing()
 
 
 @quiet
+@pytest.mark.parametrize("known", [0, 1, 3])
+def test_a_column_that_is_almost_empty_can_be_learnt_from(known):
+    """Where the rows to learn from hold no value of a column, it says nothing; when values come, they are seen."""
+    rng = np.random.default_rng(0)
+
+    def part(n, share=0.0):
+        rare = np.where(rng.random(n) < share, rng.normal(size=n), np.nan)
+        rare[:known] = 1.0
+        return pd.DataFrame({"x": rng.normal(size=n), "rare": rare})
+
+    detector = DomainDetector(false_alarm_every=50).fit(part(5_000))
+    assert not any(detector.update(part(200)).alarm for _ in range(3))
+    reports = [detector.update(part(400, share=0.9)) for _ in range(8)]
+    assert next(r for r in reports if r.alarm).features[0].name == "rare"
+
+
 @pytest.mark.parametrize("engine", ["polars", "pyarrow", "dict", "lazy"])
 def test_every_engine_gives_the_same_evidence(engine):
     """The same rows from another engine are the same bets."""

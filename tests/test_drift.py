@@ -25,6 +25,7 @@ from mlopskit.errors import (
     FormatError,
     MlopskitWarning,
     NotFittedError,
+    NotWatched,
     RowsNotExchangeable,
     SmallReference,
     StateMismatch,
@@ -338,14 +339,73 @@ class TestUpdate:
         with pytest.raises(DataError, match="no column 'day' to name it"):
             detector.update(frame(rng))
 
+    def test_a_column_that_names_the_batches_is_refused(self):
+        """A file name, or the number of a run in no order: most values occur in one batch only, and the next is unseen."""
+        rng = np.random.default_rng(0)
+        parts = [frame(rng).assign(file=f"part {7 * i % 12}.csv", run=7 * i % 12) for i in range(12)]
+        with pytest.raises(DataError, match="column 'file' names the batches: most of its values occur in one batch"):
+            DriftDetector().fit([part.drop(columns="run") for part in parts])
+        with pytest.raises(DataError, match="column 'run' names the batches"):
+            DriftDetector().fit([part.drop(columns="file") for part in parts])
+        DriftDetector(features=["x", "y"]).fit(parts)
+
+    def test_a_time_of_day_that_moves_on_is_refused(self):
+        """Times that lie behind those of the batch before throughout alarm for certain, though they vary in a batch."""
+        rng = np.random.default_rng(0)
+        whole = days(rng)
+        whole["at"] = pd.Timestamp("2024-01-01") + whole["day"] * DAY + rng.random(len(whole)) * DAY
+        with pytest.raises(DataError, match="column 'at' tells the batches apart by its value"):
+            DriftDetector().fit(whole, batch="day")
+
+    def test_ids_that_never_come_back_are_no_drift(self):
+        """One name for each row says nothing: at most T/A = .2 of 40 runs alarm, up to a binomial tail of 1e-6."""
+        rng = np.random.default_rng(0)
+
+        def orders():
+            return pd.DataFrame({"id": [f"{v:x}" for v in rng.integers(1 << 60, size=40)], "x": rng.normal(size=40)})
+
+        alarms = 0
+        for _ in range(40):
+            detector = DriftDetector(false_alarm_every=50).fit([orders() for _ in range(20)])
+            alarms += any(detector.update(orders()).alarm for _ in range(10))
+        assert alarms <= binom.ppf(1 - RISK, 40, 10 / 50)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            pytest.param(lambda i: ["a", 1][i % 2], id="mixed types"),
+            pytest.param(lambda i: [i], id="lists"),
+            pytest.param(lambda i: bytes([i]), id="bytes"),
+            pytest.param(lambda i: 2**63 + i, id="beyond floats"),
+        ],
+    )
+    def test_values_that_nothing_tells_apart_are_said_to_be_so(self, value):
+        """Of such a column only the missing share is watched: a warning at fit, and a note in each report."""
+        rng = np.random.default_rng(0)
+
+        def part(lost=0.0):
+            odd = pd.Series([value(int(i)) for i in rng.integers(0, 30, 100)], dtype=object)
+            return frame(rng).assign(odd=odd.where(rng.random(100) >= lost))
+
+        with pytest.warns(NotWatched, match=r"columns \['odd'\] hold mixed or nested values"):
+            detector = DriftDetector(false_alarm_every=100).fit([part() for _ in range(15)])
+        reports = [detector.update(part(lost=0.2)) for _ in range(8)]
+        assert all("only their missing values are watched" in report.notes[0] for report in reports)
+        alarm = next(report for report in reports if report.alarm)
+        assert alarm.features[0].name == "odd"
+        assert alarm.features[0].message.startswith("share of missing values rose from 0.0% to ")
+
     def test_a_column_that_counts_the_batches_is_refused(self):
         """Keys passed beside a frame that still holds them would be watched, and alarm for certain."""
         whole = days(np.random.default_rng(0))
         with pytest.raises(DataError, match="column 'day' tells the batches apart"):
             DriftDetector().fit(whole, batch=whole["day"].to_numpy())
         assert DriftDetector(features=["x"]).fit(whole, batch=whole["day"].to_numpy()).state is not None
-        wobbling = whole.assign(day_mean=np.random.default_rng(1).normal(size=400)[whole["day"]])
+        longer = days(np.random.default_rng(0), 30)
+        wobbling = longer.assign(day_mean=np.random.default_rng(1).normal(size=30)[longer["day"]])
         assert DriftDetector().fit(wobbling, batch="day").state is not None
+        with pytest.raises(DataError, match="'day_mean' names the batches.* give more than 20 batches"):
+            DriftDetector().fit(wobbling[wobbling["day"] < 15], batch="day")
 
     @pytest.mark.parametrize("engine", [pl.from_pandas, pa.Table.from_pandas], ids=["polars", "pyarrow"])
     def test_engines_agree(self, engine):

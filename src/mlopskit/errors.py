@@ -105,6 +105,10 @@ class BatchesNotExchangeable(MlopskitWarning):
     """The batches of the reference follow one another, so that evidence from whole batches would cry wolf."""
 
 
+class NotWatched(MlopskitWarning):
+    """Values that a monitor cannot tell apart: of such a column only the missing share is watched."""
+
+
 class EnvironmentMismatch(MlopskitWarning):
     """A model is loaded with other package versions than it was trained with."""
 

@@ -724,7 +724,9 @@ class DomainDetector(formats.Stored):
         import pandas as pd
 
         old, new = state.spent[-len(state.recent) :], state.recent
-        rows = pd.DataFrame(np.vstack([old, new]), columns=list(names))
+        values = np.vstack([old, new])
+        values[:, np.isnan(values).all(axis=0)] = 0.0  # nothing to learn, and trees want a value
+        rows = pd.DataFrame(values, columns=list(names))
         model = self._estimator(state)
         try:
             return model.fit(rows, np.repeat([0, 1], [len(old), len(new)]))

@@ -31,6 +31,7 @@ from mlopskit.errors import (
     DataError,
     DuplicateBatch,
     NotFittedError,
+    NotWatched,
     RowsNotExchangeable,
     SmallReference,
     StateMismatch,
@@ -39,6 +40,7 @@ from mlopskit.evidence import Dial, Episodes, Evidence
 from mlopskit.monitoring import batches_vary, rows_vary
 from mlopskit.monitoring.drift_reports import DriftCalibration, DriftReport, FeatureDrift, Null
 from mlopskit.monitoring.questions import (
+    FEW,
     STRATUM,
     STRATUM_BATCHES,
     Batch,
@@ -52,7 +54,7 @@ from mlopskit.monitoring.questions import (
     watched,
 )
 from mlopskit.monitoring.resolution import Resolution, resolution_of_batches, resolution_of_rows
-from mlopskit.profiling import Binning, Profile, total
+from mlopskit.profiling import Binning, LevelBins, NumericBins, Profile, total
 from mlopskit.stats.sequential import RankBets
 
 FEW_BATCHES = 10
@@ -306,8 +308,9 @@ class DriftDetector(formats.Stored):
         Raises
         ------
         DataError
-            When the reference or one of its batches is empty, a column is missing, or there are fewer than two batches
-            where batches vary.
+            When the reference or one of its batches is empty, a column is missing, there are fewer than two batches
+            where batches vary, or a column names the batches: values that only rise or fall from batch to batch, or
+            levels that occur in one batch only.
         DuplicateBatch
             When two batches of a list have one id.
 
@@ -319,6 +322,9 @@ class DriftDetector(formats.Stored):
             When the batches of the reference follow one another: autocorrelation, a trend, a season.
         RowsNotExchangeable
             When the rows of a single frame of at least 1,000 rows hang together.
+        NotWatched
+            When a column holds mixed or nested values, or numbers that floats cannot tell apart: only its missing share
+            is watched.
         """
         column = batch if isinstance(batch, str) else None
         names, parts = self._reference_parts(reference, batch, column)
@@ -329,14 +335,16 @@ class DriftDetector(formats.Stored):
         whole = total(profiles)
         kept = Reference.of(whole)
         questions = self._questions_of(kept, column)
-        _refuse_clocks(profiles, self.features)
+        chosen = watched(binning=whole.binning, features=self.features, batch_column=column)
+        _refuse_clocks(profiles, chosen)
+        _refuse_names(profiles, chosen)
         if not questions.shares:
             raise DataError("there is no feature to watch: give a reference with at least one column")
         strata = self._known_strata(parts, STRATUM_BATCHES if null == "batches" else 1)
         batches = [self._read(questions, part, strata, number) for number, part in enumerate(parts)]
         pool = Pool.of(batches) if null == "batches" else Pool.of(batches).as_rows()
         sizes = [int(questions.batch_sizes(b.readings)[0]) for b in batches]
-        warned: list[tuple[type[Warning], str]] = _left_out(sum(sizes), whole.n_rows)
+        warned = [*_not_watched(whole, chosen), *_left_out(sum(sizes), whole.n_rows)]
         if null == "batches":
             questions = evolve(questions, usual=questions.usual_shares(pool.batches))
             warned += self._doubts(questions, pool, strata, 4 << 32)
@@ -916,20 +924,53 @@ def _unique(ids: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-def _refuse_clocks(profiles: Sequence[Profile], features: Sequence[str] | None) -> None:
-    """Refuse a column that holds one value in each batch and only ever rises or falls: it would alarm for certain."""
+def _refuse_clocks(profiles: Sequence[Profile], features: Sequence[str]) -> None:
+    """Refuse a column whose values lie above those of the batch before, or below, throughout: it alarms for certain."""
     if len(profiles) < CLOCK_BATCHES:
         return
-    for parts in zip(*(p.columns for p in profiles), strict=True):
-        if features is not None and parts[0].name not in features:
-            continue
-        ends = [(part.low, part.high) for part in parts if part.low is not None and part.low == part.high]
-        steps = [b[0] > a[0] for a, b in pairwise(ends) if a[0] is not None and b[0] is not None and a[0] != b[0]]
-        if len(ends) == len(parts) and len(steps) == len(parts) - 1 and len(set(steps)) == 1:
+    for name in features:
+        ends = [(p[name].low, p[name].high) for p in profiles]
+        known = [(low, high) for low, high in ends if low is not None and high is not None]
+        rises = all(low > high for (_, high), (low, _) in pairwise(known))
+        falls = all(high < low for (low, _), (_, high) in pairwise(known))
+        if len(known) == len(ends) and (rises or falls):
             raise DataError(
-                f"column {parts[0].name!r} tells the batches apart by its value, in their order: "
-                f"pass batch={parts[0].name!r}, or leave it out of features"
+                f"column {name!r} tells the batches apart by its value, in their order: "
+                f"pass batch={name!r}, or leave it out of features"
             )
+
+
+def _refuse_names(profiles: Sequence[Profile], features: Sequence[str]) -> None:
+    """Refuse levels of which most occur in one batch only: the next batch has others, and alarms for certain."""
+    if len(profiles) < CLOCK_BATCHES:
+        return
+    for name in features:
+        if isinstance(profiles[0].binning[name], NumericBins):
+            continue
+        counts = np.array([p[name].counts for p in profiles])
+        n, levels = counts.sum(axis=1), counts[:, :-1]
+        own = levels[:, ((levels > 0).sum(axis=0) == 1) & (levels.sum(axis=0) >= FEW)].sum(axis=1)
+        if np.median(own / np.maximum(n, 1)) > 0.5:
+            more = " (or give more than 20 batches)" if profiles[0].binning[name].kind in frames.NUMERIC else ""
+            raise DataError(
+                f"column {name!r} names the batches: most of its values occur in one batch only, so that the next one "
+                f"would alarm for certain; pass batch={name!r}, or leave it out of features{more}"
+            )
+
+
+def _not_watched(whole: Profile, features: Sequence[str]) -> list[tuple[type[Warning], str]]:
+    """Say which columns hold values that nothing tells apart."""
+    alike = []
+    for column in whole.columns:
+        bins = whole.binning[column.name]
+        if column.name in features and isinstance(bins, LevelBins) and column.counts.any():
+            one = len(bins.levels) == 1 and column.low != column.high
+            alike += [column.name] * (one or not bins.levels)
+    if not alike:
+        return []
+    text = f"columns {alike} hold mixed or nested values, or numbers that floats cannot tell apart"
+    advice = "derive a number or a text from them, or leave them out of features"
+    return [(NotWatched, f"{text}: only their missing values are watched; {advice}")]
 
 
 def _nearly_all(place: str) -> str:

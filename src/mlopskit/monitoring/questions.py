@@ -596,6 +596,8 @@ def _draws(seeds: Ints, n: int) -> Floats:
 
 
 def _levels(position: int, bins: LevelBins, counts: Ints) -> list[ShareQuestion]:
+    if not bins.levels and counts.any():
+        return []  # mixed or nested values: nothing tells them apart
     least = max(RARE * int(counts.sum()), FEW)
     kept = np.flatnonzero(counts[:-1] >= least)
     times = bins.kind in ("datetime", "duration")
@@ -633,7 +635,9 @@ def _in_words(k0: int, n0: int, k1: int, n1: int) -> str:
     if not n0 or not n1:
         return "has no rows to compare"
     p0, p1 = k0 / n0, k1 / n1
-    return f"{'rose' if p1 >= p0 else 'fell'} from {p0:.1%} to {p1:.1%}"
+    if p0 == p1:
+        return f"stayed at {p0:.1%}"
+    return f"{'rose' if p1 > p0 else 'fell'} from {p0:.1%} to {p1:.1%}"
 
 
 def _own_change(name: str, values: Floats) -> tuple[float, str]:

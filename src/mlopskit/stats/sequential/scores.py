@@ -50,7 +50,7 @@ def share_scores(hits: ArrayLike, rows: ArrayLike, usual: ArrayLike, draws: Arra
     Examples
     --------
     >>> share_scores([[250, 2]], [[1000, 1000]], usual=[np.nan, 0.002], draws=[[0.5, 0.5]]).round(4)
-    array([[0.5236, 0.0017]])
+    array([[0.5236, 0.0016]])
     """
     k, n, p = np.asarray(hits, dtype=float), np.asarray(rows, dtype=float), np.asarray(usual, dtype=float)
     scores: Array = np.arcsin(np.sqrt(k / np.maximum(n, 1)))
