@@ -340,7 +340,7 @@ class TestUpdate:
             detector.update(frame(rng))
 
     def test_a_column_that_names_the_batches_is_refused(self):
-        """A file name, or the number of a run in no order: most values are of one batch only, and the next is unseen."""
+        """A file name, or numbers of runs in no order: most values are of one batch only, and the next is unseen."""
         rng = np.random.default_rng(0)
         parts = [frame(rng).assign(file=f"part {7 * i % 12}.csv", run=7 * i % 12) for i in range(12)]
         with pytest.raises(DataError, match="column 'file' names the batches: most of its values occur in one batch"):

@@ -60,6 +60,7 @@ from mlopskit.stats.sequential import RankBets
 FEW_BATCHES = 10
 CLOCK_BATCHES = 8  # in so many batches a feature rises or falls throughout with probability 2 / 8!
 MANY_BATCHES = 1_000  # stored batches at which half of them are kept, drawn at random
+FITTED = 100_000  # rows of a longer reference, drawn at random, to which bins are fitted; all are counted
 MOST_STRATA = 200
 LEFT_OUT = 0.05  # share of the reference's rows in strata that it hardly has, from which fitting warns
 SHUFFLES = 999  # random orders of the reference with which its order is compared
@@ -642,7 +643,7 @@ class DriftDetector(formats.Stored):
             parts = [(key, frames.take(reference, rows)) for key, rows in frames.groups(keys)]
         aside = {column, *self.strata}
         wanted = [n for n in frames.names(whole) if n not in aside] if self.features is None else self.features
-        binning = Binning.fit(whole, wanted, pairs=self.interactions)
+        binning = Binning.fit(self._drawn(whole, FITTED, 8 << 32), wanted, pairs=self.interactions)
         if whole is reference and batch is None:
             return [None], [self._profiles(binning, whole)]
         if self._null_for(len(parts)) == "batches":
