@@ -32,7 +32,7 @@ def measure() -> list[dict[str, object]]:
         path = Path(folder) / "measured.json"
         tests = sorted(str(p) for p in (ROOT / "tests").glob("test_calibration*.py"))
         environment = os.environ | {"MLOPSKIT_MEASURED": str(path)}
-        subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=ROOT, env=environment, check=True)
+        subprocess.run([sys.executable, "-m", "pytest", "-q", "-n0", *tests], cwd=ROOT, env=environment, check=True)
         figures: list[dict[str, object]] = json.loads(path.read_text())
     return figures
 

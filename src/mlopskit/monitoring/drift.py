@@ -13,15 +13,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from attrs import define, evolve, field, frozen, setters
-from numpy.typing import NDArray
+from attrs import define, evolve, field, setters
 
 from mlopskit import formats, frames
 from mlopskit.errors import (
@@ -29,23 +25,21 @@ from mlopskit.errors import (
     BatchSizeWarning,
     ConfigurationError,
     DataError,
-    DuplicateBatch,
     NotFittedError,
-    NotWatched,
     RowsNotExchangeable,
     SmallReference,
     StateMismatch,
 )
 from mlopskit.evidence import Dial, Episodes, Evidence
-from mlopskit.monitoring import batches_vary, rows_vary
+from mlopskit.monitoring import batches_vary, references, rows_vary
 from mlopskit.monitoring.drift_reports import DriftCalibration, DriftReport, FeatureDrift, Null
+from mlopskit.monitoring.drift_state import DriftState
+from mlopskit.monitoring.own_statistics import DriftStatistic as DriftStatistic
+from mlopskit.monitoring.own_statistics import StatisticName
 from mlopskit.monitoring.questions import (
-    FEW,
-    STRATUM,
     STRATUM_BATCHES,
     Batch,
     Described,
-    Floats,
     Pool,
     Questions,
     Readings,
@@ -54,102 +48,11 @@ from mlopskit.monitoring.questions import (
     watched,
 )
 from mlopskit.monitoring.resolution import Resolution, resolution_of_batches, resolution_of_rows
-from mlopskit.profiling import Binning, LevelBins, NumericBins, Profile, total
-from mlopskit.stats.sequential import RankBets
+from mlopskit.profiling import Binning, Profile, total
 
-FEW_BATCHES = 10
-CLOCK_BATCHES = 8  # in so many batches a feature rises or falls throughout with probability 2 / 8!
 MANY_BATCHES = 1_000  # stored batches at which half of them are kept, drawn at random
 FITTED = 100_000  # rows of a longer reference, drawn at random, to which bins are fitted; all are counted
-MOST_STRATA = 200
-LEFT_OUT = 0.05  # share of the reference's rows in strata that it hardly has, from which fitting warns
 SHUFFLES = 999  # random orders of the reference with which its order is compared
-
-
-@frozen(eq=False)
-class DriftState:
-    """What a detector remembers: small, serializable, and enough to go on after a crash.
-
-    Parameters
-    ----------
-    config
-        Hash of the configuration the state was made under.
-    null
-        "batches" or "rows".
-    reference
-        The binning of the reference and its counts: they fix bins, levels and medians.
-    batch_column
-        The column that holds the batch key, or None.
-    n_reference, batch_rows
-        Reference batches (1 for a single frame), and their median number of rows.
-    strata
-        The strata that are told apart; rows of all others are not tested.
-    pool
-        What the next batch is compared with.
-    bets
-        Evidence of the batches null, or None.
-    log_e, ages
-        Evidence of the rows null: one number per question and bet, and over how many batches it has gathered; None for
-        the batches null.
-    grown
-        The reference of the rows null with a tolerance, or None.
-    t, n_since, n_thinned
-        Batches seen, batches since the evidence last started from zero, and since stored batches were last let go.
-    rebasing, collected
-        Batches still to collect for a new reference, and those collected; 0 and None while not re-basing.
-    drifted, quiet
-        Features that stand out in the open episode, and those that are not tested while re-basing.
-    episodes
-        Ids seen, and the open alarm.
-    doubts
-        What fitting found that weakens the promise, in words.
-    usual
-        The shares against which small counts are scored where batches vary, or None.
-    """
-
-    config: str
-    null: Null
-    reference: Reference
-    batch_column: str | None
-    n_reference: int
-    batch_rows: float
-    strata: tuple[str, ...]
-    pool: Pool
-    bets: RankBets | None
-    log_e: Floats | None
-    ages: NDArray[np.uint16] | None
-    grown: rows_vary.Grown | None
-    t: int = 0
-    n_since: int = 0
-    n_thinned: int = 0
-    rebasing: int = 0
-    collected: Pool | None = None
-    drifted: tuple[str, ...] = ()
-    quiet: tuple[str, ...] = ()
-    episodes: Episodes = field(factory=Episodes)
-    doubts: tuple[str, ...] = ()
-    usual: Floats | None = None
-
-
-class DriftStatistic(ABC):
-    """A question of your own about batches: one number for each, which the detector ranks among all batches so far.
-
-    Any number that depends on the batch alone keeps the promise. Together your statistics have a tenth of the weight of
-    all other questions.
-
-    Examples
-    --------
-    >>> class Widest(DriftStatistic):
-    ...     name = "widest fare"
-    ...     def score(self, profile):
-    ...         return profile["fare"].high - profile["fare"].low
-    """
-
-    name: str
-
-    @abstractmethod
-    def score(self, profile: Profile) -> float:
-        """Return a finite number for one batch, from its counts; the same for the same profile."""
 
 
 def _names(value: Sequence[str] | str | None) -> tuple[str, ...] | None:
@@ -337,20 +240,20 @@ class DriftDetector(formats.Stored):
         kept = Reference.of(whole)
         questions = self._questions_of(kept, column)
         chosen = watched(binning=whole.binning, features=self.features, batch_column=column)
-        _refuse_clocks(profiles, chosen)
-        _refuse_names(profiles, chosen)
+        references.refuse_clocks(profiles, chosen)
+        references.refuse_names(profiles, chosen)
         if not questions.shares:
             raise DataError("there is no feature to watch: give a reference with at least one column")
-        strata = self._known_strata(parts, STRATUM_BATCHES if null == "batches" else 1)
+        strata = references.known_strata(self.strata, parts, STRATUM_BATCHES if null == "batches" else 1)
         batches = [self._read(questions, part, strata, number) for number, part in enumerate(parts)]
         pool = Pool.of(batches) if null == "batches" else Pool.of(batches).as_rows()
         sizes = [int(questions.batch_sizes(b.readings)[0]) for b in batches]
-        warned = [*_not_watched(whole, chosen), *_left_out(sum(sizes), whole.n_rows)]
+        warned = [*references.not_watched(whole, chosen), *references.left_out(sum(sizes), whole.n_rows)]
         if null == "batches":
             questions = evolve(questions, usual=questions.usual_shares(pool.batches))
             warned += self._doubts(questions, pool, strata, 4 << 32)
-        elif (rows := _rows_of(reference)) is not None:
-            keys = _strata_keys(rows, self.strata) if strata else None
+        elif (rows := references.rows_of(reference)) is not None:
+            keys = references.strata_keys(rows, self.strata) if strata else None
             warned += [(RowsNotExchangeable, text) for text in rows_vary.doubts(rows, whole, questions, keys)]
         self._asked = (kept, questions)
         state = DriftState(
@@ -366,8 +269,8 @@ class DriftDetector(formats.Stored):
             log_e=None,
             ages=None,
             grown=rows_vary.Grown.of(pool.batches) if self.tolerance else None,
-            episodes=Episodes(seen=_unique(name for name in names if name is not None)),
-            doubts=tuple(text for _, text in warned) + _unseen_rows(null, reference),
+            episodes=Episodes(seen=references.unique_ids(name for name in names if name is not None)),
+            doubts=tuple(text for _, text in warned) + references.unseen_rows(null, reference),
             usual=questions.usual,
         )
         self.state = self._restarted(state)
@@ -635,7 +538,7 @@ class DriftDetector(formats.Stored):
                 self._refuse_profiles()
                 return [p.batch_id for p in given], [{"": p} for p in given]
             whole = frames.concat(given)
-            parts = [(_key(part, column) or f"reference {i}", part) for i, part in enumerate(given, 1)]
+            parts = [(references.batch_key(part, column) or f"reference {i}", part) for i, part in enumerate(given, 1)]
         elif batch is not None:
             keys = frames.values_of(reference, column) if column is not None else batch
             if len(keys) != frames.n_rows(reference):
@@ -651,22 +554,6 @@ class DriftDetector(formats.Stored):
             parts = [(key, self._drawn(part, most, (2 << 32) + i)) for i, (key, part) in enumerate(parts)]
         return [key for key, _ in parts], [self._profiles(binning, part) for _, part in parts]
 
-    def _known_strata(self, parts: Sequence[Mapping[str, Profile]], n_batches: int) -> tuple[str, ...]:
-        """Return the strata that are told apart: the most frequent of those with enough rows, in enough batches."""
-        if not self.strata:
-            return ()
-        rows, batches = Counter[str](), Counter[str]()
-        for part in parts:
-            rows.update({key: profile.n_rows for key, profile in part.items()})
-            batches.update(part.keys())
-        known = [key for key, n in rows.items() if n >= STRATUM and batches[key] >= n_batches]
-        if not known:
-            raise DataError(
-                f"strata={list(self.strata)}: no stratum has {STRATUM} rows of the reference and is in {n_batches} of "
-                "its batches; take coarser strata, or leave them out"
-            )
-        return tuple(sorted(sorted(known, key=lambda key: (-rows[key], key))[:MOST_STRATA]))
-
     def _refuse_profiles(self) -> None:
         if self.strata:
             raise DataError(f"strata={list(self.strata)}: a profile does not know them; give frames")
@@ -675,7 +562,7 @@ class DriftDetector(formats.Stored):
         """Profile a frame by stratum; without strata there is one, of all rows."""
         if not self.strata:
             return {"": binning.profile(frame)}
-        keys = _strata_keys(frame, self.strata)
+        keys = references.strata_keys(frame, self.strata)
         return {key: binning.profile(frames.take(frame, rows)) for key, rows in frames.groups(keys)}
 
     def _read(self, questions: Questions, parts: Mapping[str, Profile], strata: tuple[str, ...], number: int) -> Batch:
@@ -713,7 +600,7 @@ class DriftDetector(formats.Stored):
             if frames.n_rows(batch) == 0:
                 raise DataError("the batch is empty: there is nothing to test; a validator counts that as a failure")
             column = self._fitted().batch_column
-            found = _key(batch, column)
+            found = references.batch_key(batch, column)
             if found is None and batch_id is None and column is not None:
                 raise DataError(f"the batch has no column {column!r} to name it: send the column, or give batch_id=")
         return found if batch_id is None else frames.key(batch_id)
@@ -792,7 +679,9 @@ class DriftDetector(formats.Stored):
         self, questions: Questions, pool: Pool, strata: tuple[str, ...], stream: int
     ) -> list[tuple[type[Warning], str]]:
         """Say what speaks against a reference in batches: too few, or batches that follow one another."""
-        found: list[tuple[type[Warning], str]] = [(SmallReference, text) for text in _few_batches(len(pool.batches))]
+        found: list[tuple[type[Warning], str]] = [
+            (SmallReference, text) for text in references.few_batches(len(pool.batches))
+        ]
         scored = batches_vary.Scored.of(questions, pool.batches)
         scored = scored.beside(questions, pool.strata) if strata else scored
         follow = batches_vary.follow(questions, scored, self._generator(stream), SHUFFLES)
@@ -849,23 +738,6 @@ class DriftDetector(formats.Stored):
         return evolve(state, pool=pool, log_e=log_e, ages=ages), verdict, described
 
 
-@frozen
-class StatisticName(DriftStatistic):
-    """The name of a statistic in a stored detector, in whose place the statistic itself is handed in."""
-
-    name: str
-
-    def score(self, profile: Profile) -> float:  # noqa: ARG002 - the hook's argument
-        """Refuse: it is a name.
-
-        Raises
-        ------
-        ConfigurationError
-            Always.
-        """
-        raise ConfigurationError(f"hand in the statistic {self.name!r}: from_json(text, statistics=[...])")
-
-
 def _with_statistics(detector: DriftDetector, statistics: Sequence[DriftStatistic]) -> DriftDetector:
     given = {s.name: s for s in statistics}
     missing = sorted({s.name for s in detector.statistics} - given.keys())
@@ -874,114 +746,8 @@ def _with_statistics(detector: DriftDetector, statistics: Sequence[DriftStatisti
     return evolve(detector, statistics=[given[s.name] for s in detector.statistics])
 
 
-def _rows_of(reference: Any) -> Any:
-    """Return the rows of a reference as one frame, or None where it holds profiles."""
-    if isinstance(reference, (list, tuple)):
-        return None if isinstance(reference[0], Profile) else frames.concat(reference)
-    return None if isinstance(reference, Profile) else reference
-
-
-def _unseen_rows(null: Null, reference: Any) -> tuple[str, ...]:
-    if null == "batches" or _rows_of(reference) is not None:
-        return ()
-    return ("the reference came as profiles: whether its rows hang together could not be looked at",)
-
-
-def _strata_keys(frame: frames.Frame, names: Sequence[str]) -> list[str]:
-    """Return the stratum of each row as text."""
-    parts = []
-    for name in names:
-        codes, found = frames.factorized(frames.values_of(frame, name))
-        parts.append(np.array([*found, "missing"], dtype=object)[codes])
-    return [" | ".join(row) for row in zip(*parts, strict=True)]
-
-
-def _left_out(n_tested: int, n_rows: int) -> list[tuple[type[Warning], str]]:
-    """Say how many rows of the reference are of strata that it hardly has, where that matters."""
-    share = 1 - n_tested / n_rows
-    if share < LEFT_OUT:
-        return []
-    text = (
-        f"{share:.1%} of the reference's rows are of strata with fewer than {STRATUM} rows or {STRATUM_BATCHES} batches"
-    )
-    return [(SmallReference, f"{text}: such rows are not tested; take coarser strata, or give more batches")]
-
-
-def _key(frame: Any, column: str | None) -> str | None:
-    """Return the batch key that the frame holds in this column, or None without one."""
-    if column is None or column not in frames.names(frame):
-        return None
-    keys = [key for key, _ in frames.groups(frames.values_of(frame, column))]
-    if len(keys) != 1:
-        raise DataError(f"one update is one batch, but {column!r} holds {len(keys)} keys ({keys[:3]}): split it")
-    return keys[0]
-
-
-def _unique(ids: Iterable[str]) -> tuple[str, ...]:
-    found = tuple(ids)
-    for name, times in Counter(found).items():
-        if times > 1:
-            raise DuplicateBatch.of(name)
-    return found
-
-
-def _refuse_clocks(profiles: Sequence[Profile], features: Sequence[str]) -> None:
-    """Refuse a column whose values lie above those of the batch before, or below, throughout: it alarms for certain."""
-    if len(profiles) < CLOCK_BATCHES:
-        return
-    for name in features:
-        ends = [(p[name].low, p[name].high) for p in profiles]
-        known = [(low, high) for low, high in ends if low is not None and high is not None]
-        rises = all(low > high for (_, high), (low, _) in pairwise(known))
-        falls = all(high < low for (low, _), (_, high) in pairwise(known))
-        if len(known) == len(ends) and (rises or falls):
-            raise DataError(
-                f"column {name!r} tells the batches apart by its value, in their order: "
-                f"pass batch={name!r}, or leave it out of features"
-            )
-
-
-def _refuse_names(profiles: Sequence[Profile], features: Sequence[str]) -> None:
-    """Refuse levels of which most occur in one batch only: the next batch has others, and alarms for certain."""
-    if len(profiles) < CLOCK_BATCHES:
-        return
-    for name in features:
-        if isinstance(profiles[0].binning[name], NumericBins):
-            continue
-        counts = np.array([p[name].counts for p in profiles])
-        n, levels = counts.sum(axis=1), counts[:, :-1]
-        own = levels[:, ((levels > 0).sum(axis=0) == 1) & (levels.sum(axis=0) >= FEW)].sum(axis=1)
-        if np.median(own / np.maximum(n, 1)) > 0.5:
-            more = " (or give more than 20 batches)" if profiles[0].binning[name].kind in frames.NUMERIC else ""
-            raise DataError(
-                f"column {name!r} names the batches: most of its values occur in one batch only, so that the next one "
-                f"would alarm for certain; pass batch={name!r}, or leave it out of features{more}"
-            )
-
-
-def _not_watched(whole: Profile, features: Sequence[str]) -> list[tuple[type[Warning], str]]:
-    """Say which columns hold values that nothing tells apart."""
-    alike = []
-    for column in whole.columns:
-        bins = whole.binning[column.name]
-        if column.name in features and isinstance(bins, LevelBins) and column.counts.any():
-            one = len(bins.levels) == 1 and column.low != column.high
-            alike += [column.name] * (one or not bins.levels)
-    if not alike:
-        return []
-    text = f"columns {alike} hold mixed or nested values, or numbers that floats cannot tell apart"
-    advice = "derive a number or a text from them, or leave them out of features"
-    return [(NotWatched, f"{text}: only their missing values are watched; {advice}")]
-
-
 def _nearly_all(place: str) -> str:
     return f"nearly all rows lie {place}, and changes inside are not seen: fit again on recent batches"
-
-
-def _few_batches(n: int) -> tuple[str, ...]:
-    if n >= FEW_BATCHES:
-        return ()
-    return (f"the reference has {n} batches: with fewer than {FEW_BATCHES} a change is found late; give more batches",)
 
 
 def _features(
