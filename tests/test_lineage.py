@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -68,6 +69,7 @@ class TestCode:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
         assert (capture().commit, capture().dirty) == (None, None)
+        assert capture().no_commit == "no git repository, or one without a commit"
         git("init", "--quiet")
         assert (capture().commit, capture().dirty) == (None, None)
 
@@ -75,6 +77,7 @@ class TestCode:
         """Without git on the path the code is unknown, and nothing fails."""
         monkeypatch.setenv("PATH", str(repository))
         assert (capture().commit, capture().dirty) == (None, None)
+        assert capture().no_commit == "git is not installed"
 
     def test_a_git_that_hangs(self, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A git that does not answer is given up after the time limit."""
@@ -85,15 +88,48 @@ class TestCode:
         monkeypatch.setenv("PATH", str(slow.parent))
         monkeypatch.setattr(module, "_GIT_SECONDS", 0.2)
         start = time.monotonic()
-        assert capture().commit is None
+        lineage = capture()
         assert time.monotonic() - start < 60
+        assert (lineage.commit, lineage.no_commit) == (None, "git took longer than 0.2 s")
 
-    def test_a_status_that_fails(self, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """When only the status is unknown, the commit is noted and dirty is None."""
-        run = module._run_git
-        monkeypatch.setattr(module, "_run_git", lambda *a: None if a[0] == "status" else run(*a))
-        assert capture().commit == git("rev-parse", "HEAD")
-        assert capture().dirty is None
+    def test_a_diff_that_fails(self, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """When only the differences are unknown, the commit is noted, dirty and diff are None."""
+        monkeypatch.setattr(module, "_DIFF", ("diff-index", "--no-such-option"))
+        lineage = capture()
+        assert (lineage.commit, lineage.dirty, lineage.diff) == (git("rev-parse", "HEAD"), None, None)
+
+    def test_equal_changes_have_equal_digests(self, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Text and bytes, staged or not, seen from any folder; another change has another digest, none has none."""
+        assert capture().diff is None
+        (repository / "code.py").write_text("x = 2\n")
+        (repository / "blob.bin").write_bytes(bytes(range(256)))
+        git("add", "blob.bin")
+        one = capture().diff
+        git("add", "--all")
+        (repository / "deep").mkdir()
+        monkeypatch.chdir(repository / "deep")
+        assert capture().diff == one
+        (repository / "blob.bin").write_bytes(bytes(range(255, -1, -1)))
+        assert capture().diff not in (None, one)
+        git("reset", "--quiet", "--hard")
+        assert capture().diff is None
+
+    def test_nobody_s_configuration_changes_the_digest(self, repository: Path) -> None:
+        """Colours, prefixes, other algorithms, external tools and text conversions of the user's are not asked."""
+        (repository / "code.py").write_text("x = 2\ny = 3\n")
+        plain = capture().diff
+        for key, value in {
+            "color.ui": "always",
+            "diff.noprefix": "true",
+            "diff.mnemonicPrefix": "true",
+            "diff.external": "false",
+            "diff.algorithm": "patience",
+            "diff.context": "0",
+            "diff.renames": "copies",
+            "core.quotePath": "false",
+        }.items():
+            git("config", key, value)
+        assert capture().diff == plain
 
 
 class TestData:
@@ -140,8 +176,24 @@ class TestModel:
         """The packages everything stands on, with the versions installed here, and the interpreter's."""
         lineage = capture(model=LogisticRegression())
         assert lineage.packages["numpy"] == np.__version__
-        assert sorted(lineage.packages) == ["mlopskit", "numpy", "pandas", "scikit-learn", "scipy"]
+        assert {"mlopskit", "numpy", "pandas", "scikit-learn", "scipy"} <= lineage.packages.keys()
         assert lineage.python == ".".join(map(str, sys.version_info[:3]))
+
+    def test_notes_what_the_packages_stand_on(self) -> None:
+        """What they require, and so on: scikit-learn brings joblib, pandas dateutil and that six; extras do not count."""
+        packages = capture(model=LogisticRegression()).packages
+        assert {"joblib", "threadpoolctl", "python-dateutil", "six"} <= packages.keys()
+        assert not {"pytest", "matplotlib", "skops", "prettytable"} & packages.keys()
+        assert packages["joblib"] == importlib.metadata.version("joblib")
+
+    def test_metadata_that_cannot_be_read_is_not_followed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A requirement that no rule allows is left out, a package that is not there has none."""
+        monkeypatch.setattr(importlib.metadata, "requires", lambda name: ["???", "six>=1; python_version<'2'", "numpy"])
+        module._requirements.cache_clear()
+        assert module.closure(["pandas"]) == {"pandas", "numpy"}
+        monkeypatch.undo()
+        module._requirements.cache_clear()
+        assert module.closure(["no-such-distribution"]) == {"no-such-distribution"}
 
     def test_notes_the_packages_of_the_model_s_parts(self) -> None:
         """A part from another package brings that package's version; this file's own module brings none."""

@@ -279,6 +279,14 @@ class TestCandidate:
         registry.register("late", candidate, example=example)
         assert list(registry.load("late:1").example.columns) == list(candidate.features)
 
+    def test_a_freeze_is_noted_where_it_is_asked_for(self, registry: ModelRegistry, candidate: Candidate) -> None:
+        """Everything that is installed, for a candidate and for a bare model; nothing without asking."""
+        frozen = registry.register("late", candidate, freeze=True).lineage.freeze
+        assert frozen["pytest"] == pytest.__version__
+        assert len(frozen) > len(candidate.lineage.packages)
+        assert registry.register("m", MODEL, example=EXAMPLE, freeze=True).lineage.freeze == frozen
+        assert registry.register("late", candidate).lineage.freeze == {}
+
     def test_other_packages_are_a_warning(self, registry: ModelRegistry, candidate: Candidate) -> None:
         """A model trained with other packages loads, with a warning that names them; mlopskit's own does not count."""
         packages = {**candidate.lineage.packages, "numpy": "1.0", "mlopskit": "0.0.1", "no-such-package": "3"}

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import hashlib
 import importlib.metadata
 import inspect
 import platform
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -26,6 +29,18 @@ _KNOWN = {"mlopskit": "mlopskit", "numpy": "numpy", "pandas": "pandas", "scipy":
 """Distributions that every lineage notes, by the name under which they are imported."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _GIT_SECONDS = 5.0
+_DIFF = (  # plumbing, which reads no one's configuration of how diffs look
+    "diff-index",
+    "-p",
+    "--binary",
+    "--full-index",
+    "--no-renames",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-color",
+    "HEAD",
+    "--",
+)
 
 
 @frozen
@@ -46,10 +61,17 @@ class Lineage:
     commit, dirty
         The git commit of the caller's working directory and whether files that git tracks had uncommitted changes; None
         without git.
+    diff
+        The sha256 of those changes, as `git diff-index -p --binary HEAD` prints them: two dirty trainings of one commit
+        ran the same code where these are equal. None where nothing changed, or it is not known.
+    no_commit
+        Why there is no commit, in words; empty where there is one.
     python
         Version of the interpreter.
     packages
-        Versions of the packages that the model's classes come from, and of those they stand on.
+        Versions of the packages that the model's classes come from, and of all that these stand on.
+    freeze
+        Versions of everything that was installed, where that was asked for.
     params
         The estimator's parameters, as text.
     seed
@@ -63,8 +85,11 @@ class Lineage:
     data_end: dt.datetime | None = None
     commit: str | None = None
     dirty: bool | None = None
+    diff: str | None = None
+    no_commit: str = ""
     python: str = ""
     packages: dict[str, str] = field(factory=dict)
+    freeze: dict[str, str] = field(factory=dict)
     params: dict[str, Any] = field(factory=dict)
     seed: int | None = None
 
@@ -104,7 +129,7 @@ def capture(
     """
     if params is None:
         params = _params(model)
-    commit, dirty = _git()
+    code = _code()
     start, end = (None, None) if frame is None or time is None else _span(frame, time)
     return Lineage(
         data_fingerprint=None if frame is None else frames.fingerprint(frame),
@@ -112,10 +137,9 @@ def capture(
         columns=() if frame is None else tuple(frames.names(frame)),
         data_start=start,
         data_end=end,
-        commit=commit,
-        dirty=dirty,
+        **code,
         python=platform.python_version(),
-        packages=versions({*_KNOWN.values(), *_distributions(model)}),
+        packages=versions(closure({*_KNOWN.values(), *_distributions(model)})),
         params={str(name): _plain(value) for name, value in sorted(params.items())},
         seed=seed,
     )
@@ -129,6 +153,54 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
     """
     found = {name: _installed(name) for name in sorted(distributions)}
     return {name: version for name, version in found.items() if version is not None}
+
+
+def closure(distributions: Iterable[str]) -> set[str]:
+    """Return these distributions and all that they require, and so on; extras and other platforms do not count.
+
+    What mlopskit itself requires is left out: it is noted for its own sake, not because a model stands on it.
+
+    >>> {"pandas", "numpy", "python-dateutil", "six"} <= closure(["pandas"])
+    True
+    """
+    found: set[str] = set()
+    open_ = list(distributions)
+    while open_:
+        name = open_.pop()
+        if name not in found:
+            found.add(name)
+            open_ += [] if name == "mlopskit" else _requirements(name)
+    return found
+
+
+@functools.cache
+def _requirements(name: str) -> tuple[str, ...]:
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    try:
+        lines = importlib.metadata.requires(name) or []
+    except importlib.metadata.PackageNotFoundError:
+        return ()
+    names = []
+    for line in lines:
+        try:
+            required = Requirement(line)
+        except InvalidRequirement:  # metadata of an old release: what cannot be read is not followed
+            continue
+        if required.marker is None or required.marker.evaluate({"extra": ""}):
+            names.append(canonicalize_name(required.name))
+    return tuple(names)
+
+
+def installed() -> dict[str, str]:
+    """Return the version of every distribution that is installed here, by name.
+
+    >>> {"numpy", "mlopskit"} <= installed().keys()
+    True
+    """
+    found = {str(d.metadata["Name"]): d.version for d in importlib.metadata.distributions() if d.metadata["Name"]}
+    return dict(sorted(found.items()))
 
 
 @functools.cache
@@ -168,23 +240,50 @@ def _moment(nanoseconds: int) -> dt.datetime:
     return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=int(nanoseconds) // 1000)
 
 
-def _git() -> tuple[str | None, bool | None]:
-    """Return the commit of the working directory's repository and whether tracked files differ from it."""
-    commit = _run_git("rev-parse", "--verify", "HEAD")
-    if commit is None:
-        return None, None
-    status = _run_git("status", "--porcelain", "--untracked-files=no")
-    return commit.strip(), None if status is None else bool(status.strip())
-
-
-def _run_git(*arguments: str) -> str | None:
-    """Return what git prints; None when it is absent, fails, or takes longer than a few seconds."""
-    command = ["git", "--no-optional-locks", *arguments]
+def _code() -> dict[str, Any]:
+    """Return the commit of the working directory's repository, and in what the tracked files differ from it."""
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_GIT_SECONDS, check=False, stdin=subprocess.DEVNULL)
+        commit = _git("rev-parse", "--verify", "HEAD").decode().strip()
+    except FileNotFoundError:
+        return {"no_commit": "git is not installed"}
+    except subprocess.TimeoutExpired:
+        return {"no_commit": f"git took longer than {_GIT_SECONDS:g} s"}
     except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+        return {"no_commit": "no git repository, or one without a commit"}
+    with suppress(OSError, subprocess.SubprocessError):
+        diff = _git(*_DIFF, digest=True).decode()
+        dirty = diff != hashlib.sha256().hexdigest()
+        return {"commit": commit, "dirty": dirty, "diff": diff if dirty else None}
+    return {"commit": commit}
+
+
+def _git(*arguments: str, digest: bool = False) -> bytes:
+    """Return what git prints, or the sha256 of it in hex, of which little is held at a time.
+
+    Raises
+    ------
+    OSError, subprocess.SubprocessError
+        When git is absent, fails, or takes longer than a few seconds.
+    """
+    command, nowhere = ["git", "--no-optional-locks", *arguments], subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=nowhere, stdout=subprocess.PIPE, stderr=nowhere) as process:
+        assert process.stdout is not None
+        timer = threading.Timer(_GIT_SECONDS, process.kill)
+        timer.start()
+        try:
+            if digest:
+                found = hashlib.file_digest(process.stdout, "sha256").hexdigest().encode()  # type: ignore[arg-type]
+            else:
+                found = process.stdout.read()
+            failed = process.wait()
+        finally:
+            stopped = not timer.is_alive()
+            timer.cancel()
+    if stopped and failed:
+        raise subprocess.TimeoutExpired(command, _GIT_SECONDS)
+    if failed:
+        raise subprocess.CalledProcessError(failed, command)
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -469,7 +469,7 @@ def _changed(then: lineage.Lineage, now: lineage.Lineage) -> Iterator[str]:
     """Say what differs between two trainings that should be the same."""
     if then.commit != now.commit:
         yield f"code: commit {then.commit} then, {now.commit} now"
-    if then.dirty or now.dirty:
+    if then.diff != now.diff or (then.dirty and then.diff is None):
         yield "code: files were changed since the commit, " + ("then" if then.dirty else "now")
     if then.seed != now.seed:
         yield f"seed: {then.seed} then, {now.seed} now"

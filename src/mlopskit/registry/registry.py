@@ -24,6 +24,7 @@ from mlopskit import formats, frames
 from mlopskit.errors import AliasMoved, ConfigurationError, EnvironmentMismatch, IntegrityError, NotFound
 from mlopskit.evidence import Report
 from mlopskit.formats import Format
+from mlopskit.lineage import installed
 from mlopskit.records import ModelVersion
 from mlopskit.registry import bundle, names, upkeep
 from mlopskit.registry.blobs import Blobs
@@ -129,6 +130,7 @@ class ModelRegistry:
         files: Mapping[str, bytes | str | os.PathLike[str]] | None = None,
         gate_report: Report | None = None,
         parents: Sequence[ModelVersion | str] = (),
+        freeze: bool = False,
         idempotency_key: str | None = None,
         now: dt.datetime | None = None,
     ) -> ModelVersion:
@@ -157,6 +159,9 @@ class ModelRegistry:
             What a gate found: it is kept beside the model.
         parents
             Versions that this one was made of, such as the one whose training went on, or the members of an ensemble.
+        freeze
+            Whether to note the version of everything that is installed, beside that of the packages which the model
+            stands on (`version.lineage.freeze`).
         idempotency_key
             Name of the job that registers, such as "nightly-2026-05-03": where a version was registered under it, that
             version is returned, and nothing is written. A job that was killed may simply run again.
@@ -183,6 +188,8 @@ class ModelRegistry:
             return log.versions[done - 1]
         extra = {names.check_file(file): contents(file, source) for file, source in (files or {}).items()}
         format, parts, notes = take_apart(model, example, self.formats)
+        if freeze:
+            notes["lineage"] = evolve(notes["lineage"], freeze=installed())
         if gate_report is not None:
             parts["gate_report"] = write_report(gate_report)
         blobs = {role: formats.digest(data) for role, data in parts.items()}
