@@ -180,7 +180,7 @@ class TestModel:
         assert lineage.python == ".".join(map(str, sys.version_info[:3]))
 
     def test_notes_what_the_packages_stand_on(self) -> None:
-        """What they require, and so on: scikit-learn brings joblib, pandas dateutil and that six; extras do not count."""
+        """What they require, and so on: scikit-learn brings joblib, pandas dateutil, and that six; not extras."""
         packages = capture(model=LogisticRegression()).packages
         assert {"joblib", "threadpoolctl", "python-dateutil", "six"} <= packages.keys()
         assert not {"pytest", "matplotlib", "skops", "prettytable"} & packages.keys()
