@@ -179,7 +179,7 @@ def test_pickle_only_by_the_loader_s_word() -> None:
     model = Own().fit(X, TWO)
     format, data = formats.dump_model(model, [PickleFormat()])
     assert format == "pickle"
-    with pytest.raises(UnsafeModel, match=r"stored as 'pickle'; trusted here: \['skops'\]"):
+    with pytest.raises(UnsafeModel, match=r"stored as 'pickle'; trusted here: \['lightgbm', 'skops', 'xgboost'\]"):
         formats.load_model(format, data)
     loaded = formats.load_model(format, data, codecs=[PickleFormat()])
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))

@@ -679,7 +679,7 @@ class TestFormats:
         class Impostor(PickleFormat):  # type: ignore[misc]
             name = "skops"
 
-        with pytest.raises(ConfigurationError, match="'skops' is built in"):
+        with pytest.raises(ConfigurationError, match="three are built in"):
             ModelRegistry("memory://", formats=[Impostor()])
 
     @pytest.mark.parametrize(

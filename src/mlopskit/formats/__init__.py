@@ -26,7 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlopskit.errors import FormatError, StateMismatch
-from mlopskit.formats.models import Format as Format
+from mlopskit.formats.base import Format as Format
+from mlopskit.formats.boosters import Booster as Booster
+from mlopskit.formats.boosters import LightGBMFormat as LightGBMFormat
+from mlopskit.formats.boosters import XGBoostFormat as XGBoostFormat
+from mlopskit.formats.models import BUILT_IN as BUILT_IN
 from mlopskit.formats.models import PickleFormat as PickleFormat
 from mlopskit.formats.models import SkopsFormat as SkopsFormat
 from mlopskit.formats.models import dump_model as dump_model

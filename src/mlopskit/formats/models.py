@@ -13,16 +13,17 @@ import json
 import re
 import warnings
 import zipfile
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 
 from mlopskit.errors import FormatError, UnsafeModel
 from mlopskit.formats.archives import read_members, write_members
 from mlopskit.formats.audit import SEARCH_TREES, TRUSTED, Audit, npy_header
+from mlopskit.formats.base import Format
+from mlopskit.formats.boosters import Booster, LightGBMFormat, XGBoostFormat
 from mlopskit.formats.contents import check_contents
 
 MAX_SCHEMA = 512 * 2**20
@@ -46,37 +47,6 @@ _SHARED = frozenset(
 _ADDRESS = "_stop_words_id"
 _COUNTERS = range(7, 11)
 """Where the state of a search tree counts what queries did."""
-
-
-class Format(ABC):
-    """Turns a model into bytes and back. Subclasses give a name and implement `dumps` and `loads`.
-
-    The built-in format is `SkopsFormat`. Another one is used for a stored model only when whoever loads it has passed
-    it (`ModelRegistry(..., formats=[...])`): what a file says about itself decides nothing.
-    """
-
-    name: ClassVar[str]
-    """What the registry notes beside the model; lower case letters, digits and dashes."""
-
-    @abstractmethod
-    def dumps(self, model: Any) -> bytes:
-        """Return the model as bytes.
-
-        Raises
-        ------
-        FormatError
-            When this format cannot hold the model.
-        """
-
-    @abstractmethod
-    def loads(self, data: bytes) -> Any:
-        """Rebuild the model.
-
-        Raises
-        ------
-        FormatError
-            When the bytes cannot be read, or would be unsafe to run (`UnsafeModel`).
-        """
 
 
 @final
@@ -169,6 +139,10 @@ class PickleFormat(Format):
             raise FormatError(f"cannot unpickle this model: {error}") from error
 
 
+BUILT_IN: tuple[Format, ...] = (SkopsFormat(), LightGBMFormat(), XGBoostFormat())
+"""The safe formats, which need not be passed: what a file says is checked before it is used."""
+
+
 def dump_model(model: Any, codecs: Iterable[Format] = ()) -> tuple[str, bytes]:
     """Return the name of the first format that holds the model, and the model's bytes in it.
 
@@ -184,8 +158,10 @@ def dump_model(model: Any, codecs: Iterable[Format] = ()) -> tuple[str, bytes]:
     FormatError
         When no format can hold the model; the message says why the safe one could not.
     """
+    library = model.library if isinstance(model, Booster) else type(model).__module__.partition(".")[0]
+    safe = next((codec for codec in BUILT_IN if codec.name == library), BUILT_IN[0])
     reason: FormatError | None = None
-    for codec in (SkopsFormat(), *codecs):
+    for codec in (safe, *codecs):
         try:
             return codec.name, codec.dumps(model)
         except FormatError as error:
@@ -214,9 +190,9 @@ def load_model(format: str, data: bytes, *, codecs: Iterable[Format] = ()) -> An
 
     >>> load_model("pickle", b"")
     Traceback (most recent call last):
-    mlopskit.errors.UnsafeModel: this model was stored as 'pickle'; trusted here: ['skops']; pass that format if you ...
+    mlopskit.errors.UnsafeModel: this model was stored as 'pickle'; trusted here: ['lightgbm', 'skops', ...
     """
-    known = {codec.name: codec for codec in (*codecs, SkopsFormat())}
+    known = {codec.name: codec for codec in (*codecs, *BUILT_IN)}
     if format not in known:
         raise UnsafeModel(
             f"this model was stored as {format!r}; trusted here: {sorted(known)}; "

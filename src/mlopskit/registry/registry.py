@@ -110,9 +110,11 @@ class ModelRegistry:
     """The tables of this registry: snapshots of what models were trained on."""
 
     def __attrs_post_init__(self) -> None:
-        names = ["skops", *(codec.name for codec in self.formats)]
+        names = [codec.name for codec in (*formats.BUILT_IN, *self.formats)]
         if len(set(names)) != len(names):
-            raise ConfigurationError(f"formats={names}: each format needs a name of its own ('skops' is built in)")
+            raise ConfigurationError(
+                f"formats={names}: each format needs a name of its own, other than the built-in ones"
+            )
         self._blobs = Blobs(self.store)
         self.data = DataVersions(self.store, self.signing_key)
 
