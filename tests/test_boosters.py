@@ -79,15 +79,11 @@ class TestRoundTrip:
 
     def test_stopped_early(self) -> None:
         """The rounds after the best one do not speak, as before."""
-        evaluated = {"eval_set": [(X[300:], FLAG[300:])]}
-        for model in (
-            lightgbm.LGBMClassifier(n_estimators=60, verbose=-1, early_stopping_rounds=2).fit(
-                X[:300], FLAG[:300], **evaluated
-            ),
-            xgboost.XGBClassifier(n_estimators=60, early_stopping_rounds=2).fit(
-                X[:300], FLAG[:300], verbose=False, **evaluated
-            ),
-        ):
+        one = lightgbm.LGBMClassifier(n_estimators=60, verbose=-1, early_stopping_rounds=2)
+        one.fit(X[:300], FLAG[:300], eval_X=X[300:], eval_y=FLAG[300:])
+        two = xgboost.XGBClassifier(n_estimators=60, early_stopping_rounds=2)
+        two.fit(X[:300], FLAG[:300], eval_set=[(X[300:], FLAG[300:])], verbose=False)
+        for model in (one, two):
             loaded = formats.load_model(*formats.dump_model(model))
             np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
 

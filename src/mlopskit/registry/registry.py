@@ -112,9 +112,7 @@ class ModelRegistry:
     def __attrs_post_init__(self) -> None:
         names = [codec.name for codec in (*formats.BUILT_IN, *self.formats)]
         if len(set(names)) != len(names):
-            raise ConfigurationError(
-                f"formats={names}: each format needs a name of its own, other than the built-in ones"
-            )
+            raise ConfigurationError(f"formats={names}: each format needs a name of its own; three are built in")
         self._blobs = Blobs(self.store)
         self.data = DataVersions(self.store, self.signing_key)
 
