@@ -80,7 +80,7 @@ def _inputs(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
             yield {"X": rows.to_numpy(width)}
 
 
-def _column(column: pd.Series[Any], width: type[np.floating[Any]]) -> Any:
+def _column(column: pd.Series[Any], width: Any) -> Any:
     return column.to_numpy(width if column.dtype.kind in "biuf" else object).reshape(-1, 1)
 
 
