@@ -75,6 +75,20 @@ class LoadedModel:
         """
         return evolve(predict(self.model, frame, self.features), version=self.version.spec)
 
+    def to_onnx(self) -> bytes:
+        """Return the model as an ONNX graph that answers the example as the model does: see `formats.onnx.to_onnx`.
+
+        Raises
+        ------
+        MissingExtra
+            When the extra `onnx` is not installed.
+        FormatError
+            When the model cannot be converted, or the graph answers otherwise.
+        """
+        from mlopskit.formats.onnx import to_onnx
+
+        return to_onnx(self.model, frames.to_pandas(self.example))
+
 
 def take_apart(model: Any, example: Any, codecs: Sequence[Format]) -> tuple[str, dict[str, bytes], dict[str, Any]]:
     """Return the format's name, the stored parts by role, and what the manifest notes about them."""
