@@ -37,6 +37,7 @@ from mlopskit.monitoring.drift_state import DriftState
 from mlopskit.monitoring.own_statistics import DriftStatistic as DriftStatistic
 from mlopskit.monitoring.own_statistics import StatisticName
 from mlopskit.monitoring.questions import (
+    N_BINS,
     STRATUM_BATCHES,
     Batch,
     Described,
@@ -546,7 +547,7 @@ class DriftDetector(formats.Stored):
             parts = [(key, frames.take(reference, rows)) for key, rows in frames.groups(keys)]
         aside = {column, *self.strata}
         wanted = [n for n in frames.names(whole) if n not in aside] if self.features is None else self.features
-        binning = Binning.fit(self._drawn(whole, FITTED, 8 << 32), wanted, pairs=self.interactions)
+        binning = Binning.fit(self._drawn(whole, FITTED, 8 << 32), wanted, n_bins=N_BINS, pairs=self.interactions)
         if whole is reference and batch is None:
             return [None], [self._profiles(binning, whole)]
         if self._null_for(len(parts)) == "batches":

@@ -192,7 +192,7 @@ class NumericFeature:
 
     @classmethod
     def of(cls, position: int, bins: NumericBins, counts: Ints) -> NumericFeature:
-        """Take every tenth of 200 quantile bins (in general every twentieth part), then score them."""
+        """Take every twentieth part of the quantile bins, then score them."""
         cuts = np.rint(np.arange(1, N_BINS) * len(bins) / N_BINS).astype(np.intp) - 1
         ends = np.concatenate(([0], cuts + 1, [len(bins)]))
         below = np.concatenate(([0], np.cumsum(counts)))
