@@ -561,10 +561,11 @@ class DriftDetector(formats.Stored):
 
     def _profiles(self, binning: Binning, frame: frames.Frame) -> dict[str, Profile]:
         """Profile a frame by stratum; without strata there is one, of all rows."""
+        summary = binning.profile if self.statistics else binning.count  # a statistic may read all of a profile
         if not self.strata:
-            return {"": binning.profile(frame)}
+            return {"": summary(frame)}
         keys = references.strata_keys(frame, self.strata)
-        return {key: binning.profile(frames.take(frame, rows)) for key, rows in frames.groups(keys)}
+        return {key: summary(frames.take(frame, rows)) for key, rows in frames.groups(keys)}
 
     def _read(self, questions: Questions, parts: Mapping[str, Profile], strata: tuple[str, ...], number: int) -> Batch:
         """Return the counts behind every question; `number` counts batches from the first of the reference."""
