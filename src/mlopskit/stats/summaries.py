@@ -192,7 +192,9 @@ def concordance(values: Floats, medians: Floats) -> tuple[Ints, Ints]:
 def _bits(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
     """Return each row of flags in 64-bit words, the last one filled with zeros."""
     packed = np.packbits(flags, axis=1)
-    return np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.uint64)
+    words = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
+    words[:, : packed.shape[1]] = packed
+    return words.view(np.uint64)
 
 
 def location_and_scale(shares: Floats) -> tuple[Floats, Floats]:
