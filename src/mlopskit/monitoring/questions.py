@@ -514,10 +514,10 @@ class Questions:
         first = largest[np.searchsorted(name_of[largest], np.arange(len(names)))]
         own = [(name, pool.batches.own[:, i]) for i, name in enumerate(self.own) if name not in self.quiet]
         result = {name: _own_change(name, values) for name, values in own if name in ages}
-        for name, i in zip(names, first.tolist(), strict=True):
+        values = [a[first].tolist() for a in (h, k0, n0, k1, n1)]  # numbers of Python are quicker to write
+        for name, i, effect, *shares in zip(names, first.tolist(), *values, strict=True):
             if name in ages and name not in self.quiet:
-                change = _in_words(k0[i], n0[i], k1[i], n1[i])
-                result[name] = (float(h[i]), f"{self.set_words(i)} {change}")
+                result[name] = (effect, f"{self.set_words(i)} {_in_words(*shares)}")
         return result
 
 
