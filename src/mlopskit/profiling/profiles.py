@@ -173,6 +173,22 @@ class Binning(formats.Stored):
         """Return the profile of a batch without what counts do not need, a third of the cost; see `profile`.
 
         Of a frame in memory the fingerprint and the sketches of different values are left empty.
+
+        Parameters
+        ----------
+        batch
+            Data as `profile` takes them.
+
+        Raises
+        ------
+        DataError
+            As for `profile`.
+
+        Examples
+        --------
+        >>> binning = Binning.fit({"class": ["a", "b"] * 50})
+        >>> binning.count({"class": ["b", "new"]})["class"].counts
+        array([0, 1, 1])
         """
         if not frames.is_frame(batch):
             return self.profile(batch)
