@@ -486,7 +486,9 @@ class TestPairs:
 
 
 class TestCounts:
-    @pytest.mark.parametrize("engine", [pd.DataFrame, pl.from_pandas, pa.Table.from_pandas, lambda frame: iter([frame])])
+    @pytest.mark.parametrize(
+        "engine", [pd.DataFrame, pl.from_pandas, pa.Table.from_pandas, lambda frame: iter([frame])]
+    )
     def test_counting_counts_what_profiles_count(self, engine):
         """All but the fingerprint and the different values are as in a profile, of every engine and of pieces."""
         data = random_frame()
