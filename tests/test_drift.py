@@ -550,6 +550,22 @@ class TestColumns:
             later = [detector.update(binning.profile(frame(rng, x=shifted))) for _ in range(8)]
             assert next(r for r in later if r.alarm).features[0].name == "x"
 
+    @pytest.mark.parametrize("null", ["batches", "rows"])
+    def test_a_frame_is_kept_in_twentieths(self, null):
+        """What a frame teaches in 20 bins is what its profiles in 200 bins teach: the same reports, bit by bit."""
+        rng = np.random.default_rng(0)
+        parts = [frame(rng) for _ in range(12)]
+        fine = Binning.fit(pd.concat(parts), n_bins=200, pairs=True)
+        one = DriftDetector(null=null).fit(parts)
+        two = DriftDetector(null=null).fit(
+            [fine.profile(part, batch_id=f"reference {i}") for i, part in enumerate(parts, 1)]
+        )
+        assert {len(c) for c in one.state.reference.binning.columns} == {20, 4}
+        for _ in range(4):
+            batch = frame(rng, x=shifted)
+            assert one.update(batch).to_dict()["features"] == two.update(fine.profile(batch)).to_dict()["features"]
+        assert one._fitted().pool.batches.bins.tolist() == two._fitted().pool.batches.bins.tolist()
+
 
 class TestEpisodes:
     def drive(self, detector, rng, n, **columns):
@@ -1011,6 +1027,19 @@ class TestState:
         detector.fit([frame(rng)[["x"]] for _ in range(12)])
         detector.state = state
         assert detector.update(batch) == first
+
+    def test_the_state_of_rows_that_vary_is_small(self):
+        """Of twenty columns with all their pairs, and after batches have come, less than 50 kB of JSON are kept."""
+        rng = np.random.default_rng(0)
+
+        def wide(n):
+            numbers = {f"x{i}": rng.normal(size=n) for i in range(14)}
+            return pd.DataFrame(numbers | {f"c{i}": rng.choice(list("abcdefgh"), n) for i in range(6)})
+
+        detector = DriftDetector(null="rows").fit(wide(5_000))
+        for _ in range(5):
+            detector.update(wide(1_000))
+        assert len(detector.to_json()) < 50_000
 
     def test_broken_json_is_refused(self):
         """Text that is no detector raises FormatError."""

@@ -5,6 +5,7 @@ import decimal
 import functools
 import operator
 
+import attrs
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -482,6 +483,21 @@ class TestPairs:
         """Text alone has empty matrices, which add."""
         profile = profile_of({"a": ["x", "y"]})
         assert (profile + profile).concordant.shape == (0, 0)
+
+
+class TestCounts:
+    @pytest.mark.parametrize(
+        "engine", [pd.DataFrame, pl.from_pandas, pa.Table.from_pandas, lambda frame: iter([frame])]
+    )
+    def test_counting_counts_what_profiles_count(self, engine):
+        """All but the fingerprint and the different values are as in a profile, of every engine and of pieces."""
+        data = random_frame()
+        binning = Binning.fit(data, pairs=True)
+        whole, counted = binning.profile(engine(data)), binning.count(engine(data))
+        for a, b in zip(whole.columns, counted.columns, strict=True):
+            assert attrs.evolve(b, distinct=a.distinct) == a
+        assert (counted.concordant == whole.concordant).all()
+        assert (counted.paired == whole.paired).all()
 
 
 class TestToFrame:

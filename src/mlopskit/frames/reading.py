@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -89,6 +89,11 @@ class Column:
         result: NDArray[Any] = self.values if not missing.any() else self.values[~missing]
         return result
 
+    def level_counts(self) -> tuple[Sequence[Any], NDArray[np.int64]]:
+        """Return the levels of a str or category column, and how many rows have each."""
+        assert self.levels is not None
+        return self.levels.tolist(), np.bincount(self.valid(), minlength=len(self.levels))
+
     @property
     def is_plain(self) -> bool:
         """Whether numpy holds the values, not Python objects."""
@@ -133,15 +138,24 @@ class Column:
 
 
 class _Text(Column):
-    """Text that is encoded once its codes are asked for: which levels there are costs half as much to find."""
+    """Text that is encoded once its codes are asked for: which levels there are, and how often, costs half as much."""
 
     _find: Callable[[], Any]
     _encode: Callable[[], NDArray[np.int64]]
+    _count: Callable[[], tuple[list[str], NDArray[np.int64]]] | None
 
     def __init__(
-        self, name: str, null: NDArray[np.bool_], levels: Callable[[], Any], codes: Callable[[], NDArray[np.int64]]
+        self,
+        name: str,
+        null: NDArray[np.bool_],
+        levels: Callable[[], Any],
+        codes: Callable[[], NDArray[np.int64]],
+        counts: Callable[[], tuple[list[str], NDArray[np.int64]]] | None = None,
     ) -> None:
-        vars(self).update(name=name, kind="str", null=null, zone=None, _find=levels, _encode=codes)
+        vars(self).update(name=name, kind="str", null=null, zone=None, _find=levels, _encode=codes, _count=counts)
+
+    def level_counts(self) -> tuple[Sequence[Any], NDArray[np.int64]]:
+        return super().level_counts() if self._count is None or "values" in vars(self) else self._count()
 
     @cached_property
     def levels(self) -> NDArray[Any]:
@@ -457,6 +471,7 @@ def arrow_column(values: Any, name: str) -> Column:
             null,
             lambda: pc.unique(array).drop_null().to_pylist(),
             lambda: _arrow_codes(_whole(array.dictionary_encode())),
+            lambda: _arrow_counts(pc.value_counts(array)),
         )
     if types.is_dictionary(held):
         return _arrow_category(array, name, null)
@@ -527,6 +542,13 @@ def _arrow_codes(array: Any) -> NDArray[np.int64]:
     indices = array.indices.cast("int64")
     codes: NDArray[np.int64] = (indices if array.null_count == 0 else indices.fill_null(-1)).to_numpy()
     return codes
+
+
+def _arrow_counts(found: Any) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the values that are not null, and their counts."""
+    values, counts = found.field("values").to_pylist(), found.field("counts").to_numpy()
+    known = [i for i, value in enumerate(values) if value is not None]
+    return [values[i] for i in known], counts[known]
 
 
 def _arrow_times(array: Any, name: str, null: NDArray[np.bool_]) -> Column:

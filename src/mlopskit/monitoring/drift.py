@@ -37,6 +37,7 @@ from mlopskit.monitoring.drift_state import DriftState
 from mlopskit.monitoring.own_statistics import DriftStatistic as DriftStatistic
 from mlopskit.monitoring.own_statistics import StatisticName
 from mlopskit.monitoring.questions import (
+    N_BINS,
     STRATUM_BATCHES,
     Batch,
     Described,
@@ -546,7 +547,7 @@ class DriftDetector(formats.Stored):
             parts = [(key, frames.take(reference, rows)) for key, rows in frames.groups(keys)]
         aside = {column, *self.strata}
         wanted = [n for n in frames.names(whole) if n not in aside] if self.features is None else self.features
-        binning = Binning.fit(self._drawn(whole, FITTED, 8 << 32), wanted, pairs=self.interactions)
+        binning = Binning.fit(self._drawn(whole, FITTED, 8 << 32), wanted, n_bins=N_BINS, pairs=self.interactions)
         if whole is reference and batch is None:
             return [None], [self._profiles(binning, whole)]
         if self._null_for(len(parts)) == "batches":
@@ -560,10 +561,11 @@ class DriftDetector(formats.Stored):
 
     def _profiles(self, binning: Binning, frame: frames.Frame) -> dict[str, Profile]:
         """Profile a frame by stratum; without strata there is one, of all rows."""
+        summary = binning.profile if self.statistics else binning.count  # a statistic may read all of a profile
         if not self.strata:
-            return {"": binning.profile(frame)}
+            return {"": summary(frame)}
         keys = references.strata_keys(frame, self.strata)
-        return {key: binning.profile(frames.take(frame, rows)) for key, rows in frames.groups(keys)}
+        return {key: summary(frames.take(frame, rows)) for key, rows in frames.groups(keys)}
 
     def _read(self, questions: Questions, parts: Mapping[str, Profile], strata: tuple[str, ...], number: int) -> Batch:
         """Return the counts behind every question; `number` counts batches from the first of the reference."""

@@ -192,7 +192,7 @@ class NumericFeature:
 
     @classmethod
     def of(cls, position: int, bins: NumericBins, counts: Ints) -> NumericFeature:
-        """Take every tenth of 200 quantile bins (in general every twentieth part), then score them."""
+        """Take every twentieth part of the quantile bins, then score them."""
         cuts = np.rint(np.arange(1, N_BINS) * len(bins) / N_BINS).astype(np.intp) - 1
         ends = np.concatenate(([0], cuts + 1, [len(bins)]))
         below = np.concatenate(([0], np.cumsum(counts)))
@@ -514,10 +514,10 @@ class Questions:
         first = largest[np.searchsorted(name_of[largest], np.arange(len(names)))]
         own = [(name, pool.batches.own[:, i]) for i, name in enumerate(self.own) if name not in self.quiet]
         result = {name: _own_change(name, values) for name, values in own if name in ages}
-        for name, i in zip(names, first.tolist(), strict=True):
+        values = [a[first].tolist() for a in (h, k0, n0, k1, n1)]  # numbers of Python are quicker to write
+        for name, i, effect, *shares in zip(names, first.tolist(), *values, strict=True):
             if name in ages and name not in self.quiet:
-                change = _in_words(k0[i], n0[i], k1[i], n1[i])
-                result[name] = (float(h[i]), f"{self.set_words(i)} {change}")
+                result[name] = (effect, f"{self.set_words(i)} {_in_words(*shares)}")
         return result
 
 

@@ -226,8 +226,9 @@ def _chunk_test(values: Floats, k: int) -> tuple[float, float]:
     Where a chunk holds less than about one row that differs from the rest, nothing can be told: p = 1.
     """
     centred, length = values - values.mean(), len(values) / k
-    spread = float(np.square(centred).mean())
-    kurtosis = float(np.power(centred, 4).mean() / spread**2 - 3) if spread else np.inf
+    squares = np.square(centred)
+    spread = float(squares.mean())
+    kurtosis = float(np.square(squares).mean() / spread**2 - 3) if spread else np.inf
     if kurtosis > length:
         return 1.0, 1.0
     means = np.array([part.mean() for part in np.array_split(centred, k)])

@@ -153,15 +153,17 @@ def fit_column(column: frames.Column, n_bins: int) -> ColumnBins:
     """Choose the bins of one column of a reference."""
     if column.kind not in frames.NUMERIC:
         return LevelBins(column.name, column.kind, _text_levels(column))
-    known = column.numbers() + 0.0
-    finite = np.isfinite(known)
-    known, values = known[finite], column.values[finite]
-    ordered = np.sort(known)
-    distinct = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
-    if len(distinct) <= MAX_NUMERIC_LEVELS and distinct.min(initial=0.0) > _LEAST:  # below it there is no edge
-        levels = tuple(exact(column.kind, values[np.argmax(known == v)]) for v in distinct)
+    known = column.known()
+    ordered = np.sort(known) + 0.0
+    ordered = ordered[slice(*np.searchsorted(ordered, [_LEAST, np.inf]))]
+    steps = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+    if np.count_nonzero(steps) <= MAX_NUMERIC_LEVELS and ordered.min(initial=0.0) > _LEAST:  # below it there is no edge
+        values = column.valid()
+        levels = tuple(exact(column.kind, values[np.argmax(known == v)]) for v in ordered[steps])
         return LevelBins(column.name, column.kind, levels)
-    return NumericBins(column.name, column.kind, quantile_edges(ordered, n_bins), float(np.median(ordered)))
+    n = len(ordered)
+    median = float(np.mean(ordered[(n - 1) // 2 : n // 2 + 1]))
+    return NumericBins(column.name, column.kind, quantile_edges(ordered, n_bins), median)
 
 
 def redact(bins: ColumnBins) -> ColumnBins:
@@ -194,6 +196,14 @@ def plain(value: Any) -> Level:
     return str(value).encode(errors="backslashreplace").decode()
 
 
+def counted(column: frames.Column) -> tuple[Sequence[Any], Ints]:
+    """Return the values of a column that is no number, and how many rows have each."""
+    if column.kind in ("str", "category"):
+        return column.level_counts()
+    codes, found = coded(column)
+    return found, np.bincount(codes[~column.missing], minlength=len(found))
+
+
 def coded(column: frames.Column) -> tuple[NDArray[Any], Sequence[Any]]:
     """Return the column's codes, and the value of each code; mixed types are compared one by one."""
     if column.levels is not None:
@@ -206,8 +216,7 @@ def coded(column: frames.Column) -> tuple[NDArray[Any], Sequence[Any]]:
 def _text_levels(column: frames.Column) -> tuple[Level, ...]:
     if column.kind == "other":
         return ()
-    codes, found = coded(column)
-    counts = np.bincount(codes[~column.missing], minlength=len(found))
+    found, counts = counted(column)
     levels = [(plain(v), int(n)) for v, n in zip(found, counts, strict=True) if n]
     if column.kind == "bool":
         return tuple(level for level, _ in levels)

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from numpy.typing import NDArray
 
 from mlopskit import frames
-from mlopskit.profiling.bins import ColumnBins, Ints, LevelBins, by_value, check_kind, coded, exact
+from mlopskit.profiling.bins import ColumnBins, Ints, LevelBins, by_value, check_kind, counted, exact
 from mlopskit.stats.sketches import HeavyHitters, HyperLogLog
 from mlopskit.stats.summaries import Lengths, Moments, extremes
 
@@ -179,8 +179,7 @@ def _other_numbers(bins: LevelBins, column: frames.Column) -> HeavyHitters:
 
 def _count_levels(bins: LevelBins, column: frames.Column) -> tuple[Ints, HeavyHitters, Lengths]:
     """Count the rows of each level and "other", once for each distinct value of the column."""
-    codes, found = coded(column)
-    n = np.bincount(codes[~column.missing] if column.missing.any() else codes, minlength=len(found))
+    found, n = counted(column)
     places, counts = bins.places(found), np.zeros(len(bins), np.int64)
     np.add.at(counts, places, n)
     if column.kind == "other":

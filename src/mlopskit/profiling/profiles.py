@@ -16,7 +16,7 @@ from mlopskit.errors import ConfigurationError, DataError
 from mlopskit.profiling.bins import ColumnBins, Ints, LevelBins, NumericBins, by_value, fit_column
 from mlopskit.profiling.bins import redact as redacted
 from mlopskit.profiling.columns import ColumnProfile, profile_column
-from mlopskit.stats.sketches import Distinct
+from mlopskit.stats.sketches import Distinct, HyperLogLog
 from mlopskit.stats.summaries import concordance
 
 MAX_PAIRED = 50
@@ -24,6 +24,8 @@ MAX_PAIRED = 50
 SAMPLE = 100_000
 """Rows that bins are fitted to where the reference is not in memory, drawn at random."""
 _PAIRED_ROWS = 1 << 16
+_NO_CONTENT = "0" * 32
+_NOTHING_SEEN = HyperLogLog()
 
 
 @frozen
@@ -167,6 +169,32 @@ class Binning(formats.Stored):
         found = frames.accumulate(chosen, start, Profile.__add__, dump=_sent, load=load, ahead=n_jobs > 1)
         return evolve(found, batch_id=batch_id)
 
+    def count(self, batch: Any) -> Profile:
+        """Return the profile of a batch without what counts do not need, a third of the cost; see `profile`.
+
+        Of a frame in memory the fingerprint and the sketches of different values are left empty.
+
+        Parameters
+        ----------
+        batch
+            Data as `profile` takes them.
+
+        Raises
+        ------
+        DataError
+            As for `profile`.
+
+        Examples
+        --------
+        >>> binning = Binning.fit({"class": ["a", "b"] * 50})
+        >>> binning.count({"class": ["b", "new"]})["class"].counts
+        array([0, 1, 1])
+        """
+        if not frames.is_frame(batch):
+            return self.profile(batch)
+        chosen = frames.select(batch, [c.name for c in self.columns])
+        return _summarised(self, frames.n_rows(chosen), frames.columns(chosen), _NO_CONTENT, {})
+
 
 _NONE = Binning(())
 
@@ -263,9 +291,16 @@ class _Pieces:
 
     def part(self, n_rows: int, columns: Sequence[frames.Column], seen: dict[str, Distinct]) -> Profile:
         fingerprint = frames.content_of(columns, seen)
-        pairs = zip(self.binning.columns, columns, strict=True)
-        profiles = tuple(profile_column(b, c, seen[b.name].sketch) for b, c in pairs)
-        return Profile(self.binning, n_rows, profiles, *_concordance(self.binning, columns), fingerprint)
+        sketches = {name: distinct.sketch for name, distinct in seen.items()}
+        return _summarised(self.binning, n_rows, columns, fingerprint, sketches)
+
+
+def _summarised(
+    binning: Binning, n_rows: int, columns: Sequence[frames.Column], content: str, seen: dict[str, HyperLogLog]
+) -> Profile:
+    pairs = zip(binning.columns, columns, strict=True)
+    profiles = tuple(profile_column(b, c, seen.get(b.name, _NOTHING_SEEN)) for b, c in pairs)
+    return Profile(binning, n_rows, profiles, *_concordance(binning, columns), content)
 
 
 def _concordance(binning: Binning, columns: Sequence[frames.Column]) -> tuple[Ints, Ints]:

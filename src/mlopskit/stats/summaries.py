@@ -178,19 +178,23 @@ def concordance(values: Floats, medians: Floats) -> tuple[Ints, Ints]:
     >>> int(same[0, 1]), int(valid[0, 1])
     (0, 2)
     """
+    columns = np.asarray(values, dtype=np.float64).T
+    below, present = _bits(columns <= medians[:, None]), _bits(~np.isnan(columns))
     k = len(medians)
-    same, valid = np.zeros((k, k), np.int64), np.zeros((k, k), np.int64)
-    block = 1 << 20  # below 2**24, so that float32 products of -1, 0, 1 add exactly
-    for start in range(0, len(values), block):
-        part = values[start : start + block]
-        present = ~np.isnan(part)
-        sign = np.where(part <= medians, 1.0, -1.0).astype(np.float32)
-        sign[~present] = 0.0
-        here = present.astype(np.float32)
-        both = np.rint(here.T @ here).astype(np.int64)
-        same += (np.rint(sign.T @ sign).astype(np.int64) + both) // 2
-        valid += both
+    same, valid = np.zeros((2, k, k), np.int64)
+    for i in range(k):
+        both = present[i] & present
+        valid[i] = np.bitwise_count(both).sum(axis=1, dtype=np.int64)
+        same[i] = np.bitwise_count(~(below[i] ^ below) & both).sum(axis=1, dtype=np.int64)
     return same, valid
+
+
+def _bits(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Return each row of flags in 64-bit words, the last one filled with zeros."""
+    packed = np.packbits(flags, axis=1)
+    words = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
+    words[:, : packed.shape[1]] = packed
+    return words.view(np.uint64)
 
 
 def location_and_scale(shares: Floats) -> tuple[Floats, Floats]:
