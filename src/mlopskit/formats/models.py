@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, final
 
 import numpy as np
+from attrs import define, field
 
 from mlopskit.errors import FormatError, UnsafeModel
 from mlopskit.formats.archives import read_members, write_members
@@ -73,24 +74,22 @@ class SkopsFormat(Format):
         FormatError
             When the model holds an object that skops cannot write, or one outside the allow-list (`UnsafeModel`).
         """
-        import skops.io
-
         try:
-            data = _tidy(skops.io.dumps(model))
+            schema, members = _tidy(*_state(model))
+            text = json.dumps(schema, separators=(",", ":")).encode()
         except (TypeError, ValueError, RecursionError, AttributeError) as error:
             hint = "; an early stopping scorer is such an object: use scoring='loss'" * isinstance(
                 error, RecursionError
             )
             raise FormatError(f"cannot write this {type(model).__name__} as skops: {error}{hint}") from error
-        schema, members = _read_archive(data)
         try:
-            Audit(members).run(schema)
+            Audit(members).run(json.loads(text))
         except UnsafeModel as error:
             raise UnsafeModel(
                 f"{error}. Models that this format cannot check need another one, "
                 "which whoever loads must trust as well: ModelRegistry(..., formats=[PickleFormat()])"
             ) from error
-        return data
+        return write_members({"schema.json": text, **members})
 
     def loads(self, data: bytes) -> Any:
         """See `Format.loads`.
@@ -232,14 +231,38 @@ def _read_archive(data: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
     return schema, members
 
 
-def _tidy(raw: bytes) -> bytes:
-    """Rewrite what skops wrote so that equal models give equal bytes: ids, names, times and padding carry nothing."""
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        schema = json.loads(archive.read("schema.json"))
-        writer = _Renumber(schema, lambda name: _settle(archive.read(name)))
-        tidy = {"protocol": schema["protocol"], **writer.node(schema)}
-    text = json.dumps(tidy, separators=(",", ":")).encode()
-    return write_members({"schema.json": text, **{name: data for data, name in writer.members.items()}})
+@define
+class _Members:
+    """Keeps what skops would write into an archive."""
+
+    held: dict[str, bytes] = field(factory=dict)
+
+    def namelist(self) -> Iterable[str]:
+        """Return the names so far."""
+        return self.held.keys()
+
+    def writestr(self, name: str, data: Any) -> None:
+        """Keep a member."""
+        self.held[name] = data.encode() if isinstance(data, str) else bytes(data)
+
+
+def _state(model: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the schema of a model and its arrays as skops makes them, without an archive in between."""
+    import skops.io
+    from skops.io._utils import SaveContext, get_state
+
+    members = _Members()
+    context = SaveContext(zip_file=members)
+    schema = get_state(model, context)
+    context.clear_memo()
+    return {**schema, "protocol": context.protocol, "_skops_version": skops.__version__}, members.held
+
+
+def _tidy(schema: dict[str, Any], members: dict[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return what skops made so that equal models are equal: ids, names, times and padding carry nothing."""
+    writer = _Renumber(schema, lambda name: _settle(members[name]))
+    tidy = {"protocol": schema["protocol"], **writer.node(schema)}
+    return tidy, {name: data for data, name in writer.members.items()}
 
 
 def _settle(npy: bytes) -> bytes:
@@ -295,7 +318,7 @@ class _Renumber:
                 yield data["__id__"]
             for value in data.values():
                 yield from self._ids(value)
-        elif isinstance(data, list):
+        elif isinstance(data, (list, tuple)):
             for value in data:
                 yield from self._ids(value)
 
@@ -306,7 +329,7 @@ class _Renumber:
 
     def node(self, data: Any) -> Any:
         """Return the copy of a node, or of any other part of the schema."""
-        if isinstance(data, list):
+        if isinstance(data, (list, tuple)):
             return [self.node(value) for value in data]
         if not isinstance(data, dict):
             return data
