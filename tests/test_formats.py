@@ -636,12 +636,12 @@ def test_refuses_a_forest_whose_trees_differ() -> None:
     """A forest hands its rows to every tree unchecked, so all must read the same number of features."""
     forest = RandomForestClassifier(2, random_state=0).fit(X, TWO)
     forest.estimators_[1] = DecisionTreeClassifier().fit(np.hstack([X, X]), TWO)
-    data = models._tidy(skops.io.dumps(forest))
+    data = models._file(*models._tidy(*models._state(forest)))
     with pytest.raises(UnsafeModel, match="another number of features"):
         formats.load_model("skops", data)
     forest.estimators_ = [LogisticRegression().fit(X, TWO)]
     with pytest.raises(UnsafeModel, match="other than trees"):
-        formats.load_model("skops", models._tidy(skops.io.dumps(forest)))
+        formats.load_model("skops", models._file(*models._tidy(*models._state(forest))))
 
 
 def test_refuses_boosting_into_columns_that_do_not_exist() -> None:
@@ -650,13 +650,13 @@ def test_refuses_boosting_into_columns_that_do_not_exist() -> None:
     model.n_trees_per_iteration_ = 1
     model.init_ = "zero"
     with pytest.raises(UnsafeModel, match="3 trees per stage"):
-        formats.load_model("skops", models._tidy(skops.io.dumps(model)))
+        formats.load_model("skops", models._file(*models._tidy(*models._state(model))))
     model.init_ = LogisticRegression()
     with pytest.raises(UnsafeModel, match="does not predict"):
-        formats.load_model("skops", models._tidy(skops.io.dumps(model)))
+        formats.load_model("skops", models._file(*models._tidy(*models._state(model))))
     model.estimators_ = model.estimators_.ravel()
     with pytest.raises(UnsafeModel, match="no table of trees"):
-        formats.load_model("skops", models._tidy(skops.io.dumps(model)))
+        formats.load_model("skops", models._file(*models._tidy(*models._state(model))))
 
 
 PREDICTORS: dict[str, Callable[[Any], None]] = {
@@ -690,7 +690,7 @@ def test_refuses_broken_predictors(kind: str, name: str) -> None:
     model, _ = fit(kind)
     PREDICTORS[name](model)
     with pytest.raises(FormatError):
-        formats.load_model("skops", models._tidy(skops.io.dumps(model)))
+        formats.load_model("skops", models._file(*models._tidy(*models._state(model))))
 
 
 CATEGORICAL: dict[str, Callable[[Any], None]] = {
@@ -716,14 +716,14 @@ def test_refuses_broken_categories(name: str) -> None:
     model, _ = fit("hist categorical")
     CATEGORICAL[name](model)
     with pytest.raises(UnsafeModel):
-        formats.load_model("skops", models._tidy(skops.io.dumps(model)))
+        formats.load_model("skops", models._file(*models._tidy(*models._state(model))))
 
 
 def one_hot(**attributes: Any) -> bytes:
     encoder = OneHotEncoder(min_frequency=10, drop="first").fit(FRAME[["text"]])
     for name, value in attributes.items():
         setattr(encoder, name, value)
-    return models._tidy(skops.io.dumps(encoder))
+    return models._file(*models._tidy(*models._state(encoder)))
 
 
 @pytest.mark.parametrize(
@@ -768,7 +768,7 @@ def test_refuses_attributes_that_hide_methods() -> None:
     model = Ridge().fit(X, NUMBER)
     model.predict = np.log
     with pytest.raises(UnsafeModel, match=r"Ridge\.predict is replaced"):
-        formats.load_model("skops", models._tidy(skops.io.dumps(model)))
+        formats.load_model("skops", models._file(*models._tidy(*models._state(model))))
 
 
 def test_refuses_trees_without_an_owner() -> None:
@@ -776,11 +776,11 @@ def test_refuses_trees_without_an_owner() -> None:
     model = VotingClassifier([("a", DecisionTreeClassifier())], voting="soft").fit(X, TWO)
     model.estimators_ = [DecisionTreeClassifier().fit(X, TWO).tree_]
     with pytest.raises(UnsafeModel, match="a Tree stands where no estimator"):
-        formats.load_model("skops", models._tidy(skops.io.dumps(model)))
+        formats.load_model("skops", models._file(*models._tidy(*models._state(model))))
     stump = DecisionTreeClassifier().fit(X, TWO)
     stump.tree_ = LogisticRegression()
     with pytest.raises(UnsafeModel, match="tree_ is a LogisticRegression"):
-        formats.load_model("skops", models._tidy(skops.io.dumps(stump)))
+        formats.load_model("skops", models._file(*models._tidy(*models._state(stump))))
 
 
 # -- our own values

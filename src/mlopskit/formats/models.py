@@ -75,8 +75,7 @@ class SkopsFormat(Format):
             When the model holds an object that skops cannot write, or one outside the allow-list (`UnsafeModel`).
         """
         try:
-            schema, members = _tidy(*_state(model))
-            text = json.dumps(schema, separators=(",", ":")).encode()
+            text, members = _tidy(*_state(model))
         except (TypeError, ValueError, RecursionError, AttributeError) as error:
             hint = "; an early stopping scorer is such an object: use scoring='loss'" * isinstance(
                 error, RecursionError
@@ -89,7 +88,7 @@ class SkopsFormat(Format):
                 f"{error}. Models that this format cannot check need another one, "
                 "which whoever loads must trust as well: ModelRegistry(..., formats=[PickleFormat()])"
             ) from error
-        return write_members({"schema.json": text, **members})
+        return _file(text, members)
 
     def loads(self, data: bytes) -> Any:
         """See `Format.loads`.
@@ -258,11 +257,16 @@ def _state(model: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
     return {**schema, "protocol": context.protocol, "_skops_version": skops.__version__}, members.held
 
 
-def _tidy(schema: dict[str, Any], members: dict[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _file(text: bytes, members: dict[str, bytes]) -> bytes:
+    return write_members({"schema.json": text, **members})
+
+
+def _tidy(schema: dict[str, Any], members: dict[str, bytes]) -> tuple[bytes, dict[str, bytes]]:
     """Return what skops made so that equal models are equal: ids, names, times and padding carry nothing."""
     writer = _Renumber(schema, lambda name: _settle(members[name]))
     tidy = {"protocol": schema["protocol"], **writer.node(schema)}
-    return tidy, {name: data for data, name in writer.members.items()}
+    text = json.dumps(tidy, separators=(",", ":")).encode()
+    return text, {name: data for data, name in writer.members.items()}
 
 
 def _settle(npy: bytes) -> bytes:
