@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 import mlopskit as mk
 from mlopskit import formats
 from mlopskit.errors import FormatError, MissingExtra, UnsafeModel
+from mlopskit.formats import boosters
 
 RNG = np.random.default_rng(0)
 X = pd.DataFrame(RNG.normal(size=(400, 3)), columns=["a", "b", "c"])
@@ -251,6 +252,15 @@ class TestCrafted:
         """Another protocol or library, other columns or labels than the model has, a field that nobody knows."""
         with pytest.raises(FormatError):
             formats.load_model("lightgbm", json.dumps(LIGHT | {key: value}).encode())
+
+    def test_a_file_beyond_the_cap_is_not_parsed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The size is looked at before anything is read; text that is no JSON, or another kind of it, is no model."""
+        for data in (b"{", b"[" * 100_000, b"7", b"{}"):
+            with pytest.raises(FormatError, match="not a model file"):
+                formats.load_model("lightgbm", data)
+        monkeypatch.setattr(boosters, "MAX_FILE", 100)
+        with pytest.raises(FormatError, match="at most 100 are read"):
+            formats.load_model("lightgbm", json.dumps(LIGHT).encode())
 
     def test_what_an_unchecked_file_does(self) -> None:
         """The library itself dies of such a file: the check is what keeps the process."""

@@ -18,8 +18,8 @@ from mlopskit.errors import FormatError, MissingExtra
 from mlopskit.formats.base import Format
 from mlopskit.formats.contents.boosters import lightgbm_text, xgboost_document
 
-MAX_FILE = 1 << 30
-"""Largest file that is read, in bytes."""
+MAX_FILE = 1 << 28
+"""Largest file that is read, in bytes; as Python's numbers it takes some eight times as much memory."""
 PROTOCOL = 1
 
 
