@@ -3,9 +3,13 @@
 No test is timed.
 """
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # two processes on two cores: threads of each would wait for one another
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 import json
 import multiprocessing
-import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
