@@ -1,7 +1,7 @@
 """The registry beside MLflow, pins and joblib, in one run: register, resolve, list, load.
 
-Every time stands beside a floor of the same run. MLflow and pins are left out where they are not installed:
-`pip install mlflow pins`.
+Every time stands beside a floor of the same run, taken in turn with it. MLflow and pins are left out where they are not
+installed; `pip install mlflow pins` belongs in an environment of its own, whose interpreter then runs this script.
 """
 
 from __future__ import annotations
@@ -51,6 +51,17 @@ def median(call: Callable[[], Any], repeats: int = 7) -> float:
     return statistics.median(times)
 
 
+def in_turn(calls: dict[str, Callable[[], Any]], repeats: int) -> list[tuple[str, float, float]]:
+    """Return the median seconds of each call, and of its CPU; the calls take turns, the first round warms up."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+    for _ in range(repeats + 1):
+        for name, call in calls.items():
+            start, cpu = time.perf_counter(), time.process_time()
+            call()
+            times[name].append((time.perf_counter() - start, time.process_time() - cpu))
+    return [(name, *map(statistics.median, zip(*taken[1:], strict=True))) for name, taken in times.items()]
+
+
 def flushed(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         file.write(data)
@@ -58,10 +69,10 @@ def flushed(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def registering(folder: Path) -> None:
+def registering(folder: Path, repeats: int) -> None:
     model, X = forest()
-    rows: list[tuple[str, float]] = []
     raw = skops.io.dumps(model)
+    types = skops.io.get_untrusted_types(data=raw)
 
     def floor() -> None:
         data = skops.io.dumps(model)
@@ -69,31 +80,25 @@ def registering(folder: Path) -> None:
         flushed(folder / "floor", data)
 
     counter = itertools.count()
-    registry = ModelRegistry(folder / "ours")
-    bottom = median(floor)
-    rows.append(("skops dump, sha256, fsync (the floor)", bottom))
-    rows.append(("of these, verified loading: skops.load", median(lambda: skops.io.loads(raw, trusted=_types(raw)))))
 
     def ours() -> None:
         ModelRegistry(folder / f"ours {next(counter)}").register("forest", model, example=X.head())
 
-    rows.append(("mlopskit: durable, and verified loadable", median(ours)))
-    rows.append(("joblib.dump, no fsync, no check", median(lambda: joblib.dump(model, folder / "joblib"))))
-    try:
-        rows.append(("MLflow, SQLite, requirements given", median(_mlflow(folder, model, X), 3)))
-    except ModuleNotFoundError as error:
-        print(f"MLflow is left out: {error}")
-    try:
-        rows.append(("pins, joblib in a folder", median(_pins(folder, model), 3)))
-    except ModuleNotFoundError as error:
-        print(f"pins is left out: {error}")
-    show(f"Register a forest of {len(raw) / 1e6:.0f} MB", rows, bottom)
+    calls: dict[str, Callable[[], Any]] = {
+        "skops dump, sha256, fsync (the floor)": floor,
+        "skops.load alone, its types known": lambda: skops.io.loads(raw, trusted=types),
+        "mlopskit: durable, and verified loadable": ours,
+        "joblib.dump, no fsync, no check": lambda: joblib.dump(model, folder / "joblib"),
+    }
+    for name, peer in (("MLflow, SQLite, requirements given", _mlflow), ("pins, joblib in a folder", _pins)):
+        try:
+            calls[name] = peer(folder, model, X)
+        except ModuleNotFoundError as error:
+            print(f"{name}: left out, {error}")
+    show(f"Register a forest of {len(raw) / 1e6:.0f} MB", in_turn(calls, repeats))
+    registry = ModelRegistry(folder / "ours")
     registry.register("forest", model, example=X.head())
-    loading(registry, model, raw)
-
-
-def _types(raw: bytes) -> list[str]:
-    return list(skops.io.get_untrusted_types(data=raw))
+    loading(registry, model, raw, repeats)
 
 
 def _mlflow(folder: Path, model: Any, X: pd.DataFrame) -> Callable[[], Any]:
@@ -118,32 +123,30 @@ def _mlflow(folder: Path, model: Any, X: pd.DataFrame) -> Callable[[], Any]:
     return call
 
 
-def _pins(folder: Path, model: Any) -> Callable[[], Any]:
+def _pins(folder: Path, model: Any, _: pd.DataFrame) -> Callable[[], Any]:
     import pins
+
+    logging.getLogger("pins").setLevel(logging.ERROR)
 
     board = pins.board_folder(str(folder / "pins"), allow_pickle_read=True)
     counter = itertools.count()
     return lambda: board.pin_write(model, f"forest-{next(counter)}", type="joblib")
 
 
-def loading(registry: ModelRegistry, model: Any, raw: bytes) -> None:
+def loading(registry: ModelRegistry, model: Any, raw: bytes, repeats: int) -> None:
     nodes = sum(tree.tree_.node_count for tree in model.estimators_)
-    floor = median(lambda: skops.io.loads(raw, trusted=_types(raw)))
+    types = skops.io.get_untrusted_types(data=raw)
     _, data = formats.dump_model(model)
-    rows = [
-        ("skops.load (the floor)", floor),
-        ("the safe format, audited and checked", median(lambda: formats.load_model("skops", data))),
-        (f"of this, the check of {nodes:,} nodes", median(lambda: check_contents(model))),
-        ("registry.load: digests compared, example predicted", median(lambda: registry.load("forest:1"))),
-        ("joblib.load is not safe", _joblib(model)),
-    ]
-    show("Load it", rows, floor)
-
-
-def _joblib(model: Any) -> float:
     with tempfile.TemporaryDirectory() as folder:
         joblib.dump(model, f"{folder}/model")
-        return median(lambda: joblib.load(f"{folder}/model"))
+        calls: dict[str, Callable[[], Any]] = {
+            "skops.load, its types known (the floor)": lambda: skops.io.loads(raw, trusted=types),
+            "the safe format, audited and checked": lambda: formats.load_model("skops", data),
+            f"of this, the check of {nodes:,} nodes": lambda: check_contents(model),
+            "registry.load: digests compared, example predicted": lambda: registry.load("forest:1"),
+            "joblib.load is not safe": lambda: joblib.load(f"{folder}/model"),
+        }
+        show("Load it", in_turn(calls, repeats))
 
 
 def listing(folder: Path, sizes: list[int]) -> None:
@@ -177,8 +180,13 @@ def listing(folder: Path, sizes: list[int]) -> None:
     table("Versions, ms", ("versions", "list cold", "list warm", "resolve an alias", "read one file", "register"), rows)
 
 
-def show(title: str, rows: list[tuple[str, float]], floor: float) -> None:
-    table(title, ("", "ms", "x floor"), [(name, f"{1e3 * t:.0f}", f"{t / floor:.2f}") for name, t in rows])
+def show(title: str, rows: list[tuple[str, float, float]]) -> None:
+    """Print times beside those of the first row."""
+    (_, floor, cpu_floor), head = rows[0], ("", "ms", "x floor", "CPU, ms", "x floor")
+    cells = [
+        (name, f"{1e3 * t:.0f}", f"{t / floor:.2f}", f"{1e3 * c:.0f}", f"{c / cpu_floor:.2f}") for name, t, c in rows
+    ]
+    table(title, head, cells)
 
 
 def table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
@@ -190,11 +198,12 @@ def table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Non
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--versions", type=int, nargs="+", default=[1_000, 10_000])
+    parser.add_argument("--repeats", type=int, default=15)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     print(f"mlopskit {mk.__version__}" if hasattr(mk, "__version__") else "mlopskit")
     with tempfile.TemporaryDirectory() as name:
-        registering(Path(name))
+        registering(Path(name), given.repeats)
         listing(Path(name), given.versions)
 
 

@@ -42,6 +42,7 @@ from estimators import FRAME, MODELS, NUMBER, RNG, THREE, TWO, N, X, fit, fresh,
 from mlopskit import formats
 from mlopskit.errors import FormatError, UnsafeModel
 from mlopskit.formats import PickleFormat, archives, audit, models
+from mlopskit.formats.contents import trees
 from mlopskit.lineage import Lineage
 from mlopskit.records import Decision
 
@@ -184,6 +185,19 @@ def test_pickle_only_by_the_loader_s_word() -> None:
     loaded = formats.load_model(format, data, codecs=[PickleFormat()])
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
     assert formats.dump_model(Ridge(), [PickleFormat()])[0] == "skops"
+
+
+def test_the_bytes_come_with_what_they_were_loaded_as() -> None:
+    """`round_trip` returns the bytes of `dump_model` and a model built from them; what cannot load is refused."""
+    for model, codecs, name in ((Ridge().fit(X, TWO), [], "skops"), (Own().fit(X, TWO), [PickleFormat()], "pickle")):
+        format, data, loaded = formats.round_trip(model, codecs)
+        assert (format, data) == (name, formats.dump_model(model, codecs)[1])
+        assert loaded is not model
+        np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    forest = RandomForestClassifier(2, random_state=0).fit(X, TWO)
+    forest.estimators_[1] = DecisionTreeClassifier().fit(np.hstack([X, X]), TWO)
+    with pytest.raises(UnsafeModel, match="another number of features"):
+        formats.round_trip(forest)
 
 
 def test_pickle_errors_are_ours() -> None:
@@ -630,6 +644,14 @@ def test_refuses_a_tree_with_fewer_classes_than_outputs() -> None:
 
     with pytest.raises(UnsafeModel, match="n_outputs="):
         formats.load_model("skops", change(data, negative))
+
+
+def test_a_tree_that_is_one_chain_is_checked_at_once() -> None:
+    """The depth of 200,001 nodes in one chain is found in a few rounds, not in one for each level."""
+    inner = np.arange(0, 200_000, 2)
+    left, right, leaf = np.zeros(200_001, int), np.zeros(200_001, int), np.ones(200_001, bool)
+    left[inner], right[inner], leaf[inner] = inner + 1, inner + 2, False
+    assert trees._check_structure(left, right, leaf) == 100_000
 
 
 def test_refuses_a_forest_whose_trees_differ() -> None:

@@ -35,6 +35,7 @@ from mlopskit.formats.models import PickleFormat as PickleFormat
 from mlopskit.formats.models import SkopsFormat as SkopsFormat
 from mlopskit.formats.models import dump_model as dump_model
 from mlopskit.formats.models import load_model as load_model
+from mlopskit.formats.models import round_trip as round_trip
 
 PROTOCOL = 1
 """The number of the JSON protocol that this release writes; it reads every number up to this one."""

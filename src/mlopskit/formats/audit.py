@@ -346,19 +346,26 @@ class Audit:
         self._READERS[loader](self, state, depth + 1)
 
     def _kind(self, state: dict[str, Any]) -> tuple[str, str]:
-        loader, module, name = (state.get(key) for key in ("__loader__", "__module__", "__class__"))
+        loader, module, name = state.get("__loader__"), state.get("__module__"), state.get("__class__")
         if not (isinstance(loader, str) and isinstance(module, str) and isinstance(name, str)):
             raise UnsafeModel("the schema holds a node without loader, module and class")
-        full = f"{module}.{name}"
-        if loader not in self._FIELDS:
-            raise UnsafeModel(f"{full} (as {loader}) is not on the allow-list of the safe model format")
-        if full not in self._CLASSES[loader] or "." in name:
-            raise UnsafeModel(f"{full} is not on the allow-list of the safe model format (as {loader})")
-        extra = set(state) - self._FIELDS[loader] - {"__loader__", "__module__", "__class__", "__id__"}
-        if extra:
-            raise UnsafeModel(f"{full} has unknown fields {sorted(extra)}")
+        full = self._allowed(loader, module, name, tuple(state))
         self.names.add(full)
         return loader, full
+
+    @classmethod
+    @functools.lru_cache(4096)
+    def _allowed(cls, loader: str, module: str, name: str, keys: tuple[str, ...]) -> str:
+        """Return the full name of what a node of these fields names."""
+        full = f"{module}.{name}"
+        if loader not in cls._FIELDS:
+            raise UnsafeModel(f"{full} (as {loader}) is not on the allow-list of the safe model format")
+        if full not in cls._CLASSES[loader] or "." in name:
+            raise UnsafeModel(f"{full} is not on the allow-list of the safe model format (as {loader})")
+        extra = set(keys) - cls._FIELDS[loader] - {"__loader__", "__module__", "__class__", "__id__"}
+        if extra:
+            raise UnsafeModel(f"{full} has unknown fields {sorted(extra)}")
+        return full
 
     def _items(self, value: Any, depth: int, *expected: str) -> None:
         if not isinstance(value, list):

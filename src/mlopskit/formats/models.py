@@ -14,7 +14,8 @@ import re
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -45,6 +46,10 @@ _SHARED = frozenset(
     }
 )
 """Nodes of mutable objects, for which it matters that two places hold the same one."""
+_LEAVES = frozenset({"FunctionNode", "JsonNode", "TypeNode"})
+"""Nodes with nothing below."""
+_PASSING = frozenset({"__id__", "protocol", "_skops_version"})
+"""What skops notes in a node, and a model file says once or not at all."""
 _ADDRESS = "_stop_words_id"
 _COUNTERS = range(7, 11)
 """Where the state of a search tree counts what queries did."""
@@ -74,21 +79,31 @@ class SkopsFormat(Format):
         FormatError
             When the model holds an object that skops cannot write, or one outside the allow-list (`UnsafeModel`).
         """
+        return self.dumps_and_builds(model)[0]
+
+    def dumps_and_builds(self, model: Any) -> tuple[bytes, Callable[[], Any]]:
+        """Return what `dumps` does, and a function that does what `loads` does with it, without a second audit.
+
+        Raises
+        ------
+        FormatError
+            As of `dumps`.
+        """
         try:
-            text, members = _tidy(*_state(model))
+            data = _file(*_tidy(*_state(model)))
         except (TypeError, ValueError, RecursionError, AttributeError) as error:
             hint = "; an early stopping scorer is such an object: use scoring='loss'" * isinstance(
                 error, RecursionError
             )
             raise FormatError(f"cannot write this {type(model).__name__} as skops: {error}{hint}") from error
         try:
-            Audit(members).run(json.loads(text))
+            parts = _audited(data)
         except UnsafeModel as error:
             raise UnsafeModel(
                 f"{error}. Models that this format cannot check need another one, "
                 "which whoever loads must trust as well: ModelRegistry(..., formats=[PickleFormat()])"
             ) from error
-        return _file(text, members)
+        return data, partial(_build, *parts)
 
     def loads(self, data: bytes) -> Any:
         """See `Format.loads`.
@@ -100,12 +115,7 @@ class SkopsFormat(Format):
         FormatError
             When it is no model file of a protocol that this release reads.
         """
-        schema, members = _read_archive(data)
-        audit = Audit(members)
-        audit.run(schema)
-        model = _construct(data, audit.names)
-        check_contents(model)
-        return model
+        return _build(*_audited(data))
 
 
 @final
@@ -156,12 +166,31 @@ def dump_model(model: Any, codecs: Iterable[Format] = ()) -> tuple[str, bytes]:
     FormatError
         When no format can hold the model; the message says why the safe one could not.
     """
+    return _dumped(model, codecs)[:2]
+
+
+def round_trip(model: Any, codecs: Iterable[Format] = ()) -> tuple[str, bytes, Any]:
+    """Return what `dump_model` does, and the model that those bytes were loaded as.
+
+    Raises
+    ------
+    FormatError
+        When no format can hold the model, or its bytes cannot be loaded.
+    """
+    name, data, build = _dumped(model, codecs)
+    return name, data, build()
+
+
+def _dumped(model: Any, codecs: Iterable[Format]) -> tuple[str, bytes, Callable[[], Any]]:
     library = model.library if isinstance(model, Booster) else type(model).__module__.partition(".")[0]
     safe = next((codec for codec in BUILT_IN if codec.name == library), BUILT_IN[0])
     reason: FormatError | None = None
     for codec in (safe, *codecs):
         try:
-            return codec.name, codec.dumps(model)
+            if isinstance(codec, SkopsFormat):
+                return codec.name, *codec.dumps_and_builds(model)
+            data = codec.dumps(model)
+            return codec.name, data, partial(codec.loads, data)
         except FormatError as error:
             reason = reason or error
     raise reason or FormatError("no format was given")
@@ -199,16 +228,39 @@ def load_model(format: str, data: bytes, *, codecs: Iterable[Format] = ()) -> An
     return known[format].loads(data)
 
 
-def _construct(data: bytes, names: set[str]) -> Any:
-    """Let skops rebuild an audited file; it audits once more, against what of the list the first audit met."""
-    import skops.io
+def _audited(data: bytes) -> tuple[dict[str, Any], dict[str, bytes], set[str]]:
+    """Return the schema of a model file, its arrays, and the names that it uses, all of them on the list."""
+    schema, members = _read_archive(data)
+    audit = Audit(members)
+    audit.run(schema)
+    return schema, members, audit.names
+
+
+def _build(schema: dict[str, Any], members: dict[str, bytes], names: set[str]) -> Any:
+    """Return the model of an audited file, its contents checked."""
+    model = _construct(schema, members, names)
+    check_contents(model)
+    return model
+
+
+def _construct(schema: dict[str, Any], members: dict[str, bytes], names: set[str]) -> Any:
+    """Let skops rebuild an audited file; it audits once more, against what of the list the first audit met.
+
+    This is `skops.io.loads` but for unzipping and parsing, which were done.
+    """
     from sklearn.exceptions import InconsistentVersionWarning
+    from skops.io._audit import audit_tree, get_tree
+    from skops.io._utils import LoadContext
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InconsistentVersionWarning)  # the registry reports versions itself
-            return skops.io.loads(data, trusted=sorted(names & TRUSTED))
+            context = LoadContext(src=_Members(members), protocol=schema["protocol"])
+            trusted = sorted(names & TRUSTED)
+            tree = get_tree(schema, context, trusted=trusted)
+            audit_tree(tree, trusted=trusted)
+            return tree.construct()
     except UntrustedTypesFoundException as error:
         raise UnsafeModel(str(error)) from error
     except Exception as error:  # whatever a class's own reader raises for a broken file
@@ -232,7 +284,7 @@ def _read_archive(data: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 @define
 class _Members:
-    """Keeps what skops would write into an archive."""
+    """Stands where skops expects an archive."""
 
     held: dict[str, bytes] = field(factory=dict)
 
@@ -243,6 +295,10 @@ class _Members:
     def writestr(self, name: str, data: Any) -> None:
         """Keep a member."""
         self.held[name] = data.encode() if isinstance(data, str) else bytes(data)
+
+    def read(self, name: str) -> bytes:
+        """Return a member."""
+        return self.held[name]
 
 
 def _state(model: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -313,18 +369,24 @@ class _Renumber:
     def __init__(self, schema: Any, read: Callable[[str], bytes]) -> None:
         self.members: dict[bytes, str] = {}
         self._read = read
-        self._uses = Counter(self._ids(schema))
+        self._uses = self._count(schema)
         self._shared: dict[int, Any] = {}
 
-    def _ids(self, data: Any) -> Iterator[int]:
-        if isinstance(data, dict):
-            if "__id__" in data and self._is_shared(data):
-                yield data["__id__"]
-            for value in data.values():
-                yield from self._ids(value)
-        elif isinstance(data, (list, tuple)):
-            for value in data:
-                yield from self._ids(value)
+    def _count(self, schema: Any) -> Counter[int]:
+        """Return how often each id stands in a schema."""
+        uses: Counter[int] = Counter()
+        queue = [schema]
+        while queue:
+            data = queue.pop()
+            if isinstance(data, dict):
+                if data.get("__loader__") in _LEAVES:
+                    continue
+                if "__id__" in data and self._is_shared(data):
+                    uses[data["__id__"]] += 1
+                queue.extend(data.values())
+            elif isinstance(data, (list, tuple)):
+                queue.extend(data)
+        return uses
 
     @staticmethod
     def _is_shared(node: dict[str, Any]) -> bool:
@@ -339,8 +401,10 @@ class _Renumber:
             return data
         if "__loader__" not in data:
             return {key: self.node(value) for key, value in data.items()}
+        if data["__loader__"] in _LEAVES:
+            return {key: value for key, value in data.items() if key not in _PASSING}
         number = data.get("__id__", 0)
-        if self._uses[number] < 2:
+        if self._uses.get(number, 0) < 2:
             return self._copy(data)
         if number not in self._shared:
             position = len(self._shared) + 1
@@ -349,8 +413,7 @@ class _Renumber:
         return self._shared[number]
 
     def _copy(self, data: dict[str, Any]) -> dict[str, Any]:
-        gone = {"__id__", "protocol", "_skops_version"}
-        copy = {key: self.node(value) for key, value in _timeless(data).items() if key not in gone}
+        copy = {key: self.node(value) for key, value in _timeless(data).items() if key not in _PASSING}
         if "file" in copy:
             suffix = data["file"].rpartition(".")[2]
             copy["file"] = self.members.setdefault(self._read(data["file"]), f"{len(self.members)}.{suffix}")
@@ -362,7 +425,7 @@ class _Renumber:
 def _timeless(node: dict[str, Any]) -> dict[str, Any]:
     """Return a node without what a process leaves in it: addresses of stop words, counts of queries, empty dicts."""
     content: Any = node.get("content")
-    if f"{node.get('__module__')}.{node.get('__class__')}" in SEARCH_TREES:
+    if node["__loader__"] == "ObjectNode" and f"{node['__module__']}.{node['__class__']}" in SEARCH_TREES:
         items = [{**item, "content": "0"} if i in _COUNTERS else item for i, item in enumerate(content["content"])]
         return {**node, "content": {**content, "content": items}}
     if node["__loader__"] == "PartialNode" and not content["namespace"].get("content"):

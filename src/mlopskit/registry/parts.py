@@ -90,8 +90,8 @@ class LoadedModel:
         return to_onnx(self.model, frames.to_pandas(self.example))
 
 
-def take_apart(model: Any, example: Any, codecs: Sequence[Format]) -> tuple[str, dict[str, bytes], dict[str, Any]]:
-    """Return the format's name, the stored parts by role, and what the manifest notes about them."""
+def take_apart(model: Any, example: Any, codecs: Sequence[Format]) -> tuple[str, dict[str, bytes], dict[str, Any], Any]:
+    """Return the format's name, the stored parts by role, what the manifest notes of them, and the model reloaded."""
     candidate = model if isinstance(model, Candidate) else None
     if candidate is not None:
         example = candidate.example if example is None else example
@@ -104,21 +104,28 @@ def take_apart(model: Any, example: Any, codecs: Sequence[Format]) -> tuple[str,
     features = candidate.features if candidate else tuple(frames.names(example) if known is None else map(str, known))
     rows = np.arange(min(frames.n_rows(example), _EXAMPLE_ROWS))
     example = frames.take(frames.select(example, features), rows)
-    format, data = formats.dump_model(fitted, codecs)
+    format, data, reloaded = formats.round_trip(fitted, codecs)
     parts = {"model": data, "example": _dump_example(example, predict(fitted, example, features))}
     notes: dict[str, Any] = {"features": features, "target": None, "time": None, "metrics": {}}
     if candidate is None:
-        return format, parts, {**notes, "lineage": lineage.capture(model=fitted)}
+        return format, parts, {**notes, "lineage": lineage.capture(model=fitted)}, reloaded
     parts |= {role: write(getattr(candidate, role)) for role in ("schema", "profile", "reference", "evaluation")}
     notes |= {"target": candidate.target, "time": candidate.time, "metrics": numbers(candidate.evaluation.metrics)}
-    return format, parts, {**notes, "lineage": candidate.lineage}
+    return format, parts, {**notes, "lineage": candidate.lineage}, reloaded
 
 
-def put_together(version: ModelVersion, format: str, data: dict[str, bytes], codecs: Sequence[Format]) -> LoadedModel:
-    """Rebuild a version from its parts by role, and have it predict its example."""
+def put_together(
+    version: ModelVersion, format: str, data: dict[str, bytes], codecs: Sequence[Format], model: Any = None
+) -> LoadedModel:
+    """Rebuild a version from its parts by role, and have it predict its example.
+
+    `model` is what the model's very bytes were already loaded as, where they were.
+    """
     others = dict(data)
     report = others.pop("gate_report", None)
-    model = formats.load_model(format, others.pop("model"), codecs=codecs)
+    stored = others.pop("model")
+    if model is None:
+        model = formats.load_model(format, stored, codecs=codecs)
     example, expected = _load_example(others.pop("example"))
     rebuilt = {role: read(part, f"{role} of {version.spec}") for role, part in others.items()}
     if report is not None:

@@ -187,7 +187,7 @@ class ModelRegistry:
         if idempotency_key is not None and (done := log.registered_by(names.check_job(idempotency_key))):
             return log.versions[done - 1]
         extra = {names.check_file(file): contents(file, source) for file, source in (files or {}).items()}
-        format, parts, notes = take_apart(model, example, self.formats)
+        format, parts, notes, reloaded = take_apart(model, example, self.formats)
         if freeze:
             notes["lineage"] = evolve(notes["lineage"], freeze=installed())
         if gate_report is not None:
@@ -213,7 +213,7 @@ class ModelRegistry:
         }
         self._blobs.keep(held)
         at, digest = frames.utc(now), formats.digest(formats.canonical(manifest))
-        self._open(version_of(name, 0, digest, at, formats.decode(manifest)), manifest)
+        self._open(version_of(name, 0, digest, at, formats.decode(manifest)), manifest, parts, reloaded)
         event = {"digest": digest, "manifest": formats.decode(manifest)}
         if idempotency_key is not None:
             event["job"] = idempotency_key
@@ -790,12 +790,22 @@ class ModelRegistry:
         loaded = self._open(version, log.manifests[version.number - 1])
         return evolve(loaded, training_data=partial(self.training_data, version.spec))
 
-    def _open(self, version: ModelVersion, manifest: dict[str, Any]) -> LoadedModel:
-        """Read, check and rebuild every part of a version."""
+    def _open(
+        self,
+        version: ModelVersion,
+        manifest: dict[str, Any],
+        written: Mapping[str, bytes] | None = None,
+        model: Any = None,
+    ) -> LoadedModel:
+        """Read, check and rebuild every part of a version; `model` is what the bytes just written were loaded as."""
         if formats.digest(formats.canonical(manifest)) != version.digest:
             raise IntegrityError(f"the manifest of {version.spec} does not match its digest")
-        data = {role: self._blobs.get(sha, f"{role} of {version.spec}") for role, sha in version.blobs.items()}
-        return put_together(version, manifest["format"], data, self.formats)
+        known = written or {}
+        data = {
+            role: self._blobs.get(sha, f"{role} of {version.spec}", known.get(role))
+            for role, sha in version.blobs.items()
+        }
+        return put_together(version, manifest["format"], data, self.formats, model)
 
 
 def _removal(number: int, reason: str) -> Callable[[Log], dict[str, Any]]:

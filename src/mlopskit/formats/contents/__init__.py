@@ -128,6 +128,11 @@ def _check_methods(part: Any) -> None:
     if inspect.isroutine(part) or isinstance(part, (dict, type, np.ufunc, np.ndarray)) or not hasattr(part, "__dict__"):
         return
     for name in vars(part):
-        hidden = inspect.getattr_static(type(part), name, None)
-        if not isinstance(hidden, (bool, int, float, type(None))) or name.startswith("__"):
+        if _hides(part.__class__, name):
             raise refuse(f"{type(part).__name__}.{name} is replaced by an attribute")
+
+
+@functools.lru_cache(1 << 14)
+def _hides(kind: Any, name: str) -> bool:
+    hidden = inspect.getattr_static(kind, name, None)
+    return name.startswith("__") or not isinstance(hidden, (bool, int, float, type(None)))

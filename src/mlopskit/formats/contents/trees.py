@@ -15,6 +15,8 @@ from mlopskit.formats.contents.base import n_features_of, refuse
 def _check_structure(left: NDArray[Any], right: NDArray[Any], leaf: NDArray[np.bool_]) -> int:
     """Check that the nodes form one tree, parents before children; return its depth.
 
+    The depth is found by doubling: every node looks at an ancestor twice as far in each round.
+
     Parameters
     ----------
     left, right
@@ -23,21 +25,23 @@ def _check_structure(left: NDArray[Any], right: NDArray[Any], leaf: NDArray[np.b
         Shape (n_nodes,): which nodes are leaves.
     """
     inner = np.flatnonzero(~leaf)
-    children = np.concatenate([left[inner], right[inner]]).astype(np.int64)
+    children = np.concatenate([left[inner], right[inner]]).astype(np.int64, copy=False)
     n_nodes = len(leaf)
     if len(children) != n_nodes - 1 or not ((children > 0) & (children < n_nodes)).all():
         raise refuse("a tree's children are out of bounds or missing")
-    if (np.bincount(children, minlength=n_nodes)[1:] != 1).any():
+    ancestor = np.full(n_nodes, -1)
+    ancestor[children] = np.concatenate([inner, inner])
+    if (ancestor[1:] < 0).any():
         raise refuse("a tree has a node with two parents")
-    if (children <= np.concatenate([inner, inner])).any():
+    if (ancestor[1:] >= np.arange(1, n_nodes)).any():
         raise refuse("a tree has a cycle")
-    depth, level = 0, np.zeros(1, dtype=np.int64)
-    while True:
-        level = level[~leaf[level]]
-        if not len(level):
-            return depth
-        level = np.concatenate([left[level], right[level]]).astype(np.int64)
-        depth += 1
+    ancestor[0] = 0
+    steps = np.ones(n_nodes, dtype=np.int64)
+    steps[0] = 0
+    while ancestor.any():
+        steps += steps[ancestor]
+        ancestor = ancestor[ancestor]
+    return int(steps.max())
 
 
 def check_tree(owner: Any) -> list[int]:
