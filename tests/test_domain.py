@@ -489,6 +489,7 @@ def test_a_column_that_is_almost_empty_can_be_learnt_from(known):
     assert next(r for r in reports if r.alarm).features[0].name == "rare"
 
 
+@quiet
 @pytest.mark.parametrize("engine", ["polars", "pyarrow", "dict", "lazy"])
 def test_every_engine_gives_the_same_evidence(engine):
     """The same rows from another engine are the same bets."""

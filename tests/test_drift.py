@@ -343,11 +343,35 @@ class TestUpdate:
         """A file name, or numbers of runs in no order: most values are of one batch only, and the next is unseen."""
         rng = np.random.default_rng(0)
         parts = [frame(rng).assign(file=f"part {7 * i % 12}.csv", run=7 * i % 12) for i in range(12)]
-        with pytest.raises(DataError, match="column 'file' names the batches: most of its values occur in one batch"):
+        with pytest.raises(DataError, match="column 'file' names the batches, or moves on"):
             DriftDetector().fit([part.drop(columns="run") for part in parts])
         with pytest.raises(DataError, match="column 'run' names the batches"):
             DriftDetector().fit([part.drop(columns="file") for part in parts])
         DriftDetector(features=["x", "y"]).fit(parts)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param(lambda rng, i: np.where(rng.random(100) < 0.2, f"part {i}.csv", "-"), id="in a fifth of rows"),
+            pytest.param(lambda rng, i: [f"day {i - back}" for back in rng.integers(0, 4, 100)], id="the last days"),
+        ],
+    )
+    def test_values_that_move_on_with_the_batches_are_refused(self, name):
+        """Batches that each bring a value that none before had: so will the next one, and it alarms for certain."""
+        rng = np.random.default_rng(0)
+        with pytest.raises(DataError, match="column 'c' names the batches, or moves on with them"):
+            DriftDetector().fit([frame(rng).assign(c=name(rng, i)) for i in range(20)])
+
+    def test_ids_too_rare_to_be_watched_one_by_one_are_not_refused(self):
+        """Ten rows in 20,000 for each id: all ids are counted together, in the reference as later."""
+        rng = np.random.default_rng(0)
+
+        def sessions():
+            ids = np.repeat([f"{v:x}" for v in rng.integers(1 << 60, size=100)], 10)
+            return pd.DataFrame({"id": ids, "x": rng.normal(size=1_000)})
+
+        detector = DriftDetector(false_alarm_every=1000).fit([sessions() for _ in range(20)])
+        assert not any(detector.update(sessions()).alarm for _ in range(5))
 
     def test_a_time_of_day_that_moves_on_is_refused(self):
         """Times that lie behind those of the batch before throughout alarm for certain, though they vary in a batch."""

@@ -215,7 +215,7 @@ class DriftDetector(formats.Stored):
         DataError
             When the reference or one of its batches is empty, a column is missing, there are fewer than two batches
             where batches vary, or a column names the batches: values that only rise or fall from batch to batch, or
-            levels that occur in one batch only.
+            levels that most batches are the first to have.
         DuplicateBatch
             When two batches of a list have one id.
 
@@ -228,8 +228,8 @@ class DriftDetector(formats.Stored):
         RowsNotExchangeable
             When the rows of a single frame of at least 1,000 rows hang together.
         NotWatched
-            When a column holds mixed or nested values, or numbers that floats cannot tell apart: only its missing share
-            is watched.
+            When a column holds mixed or nested values, infinities alone, or numbers that floats cannot tell apart: only
+            its missing share is watched.
         """
         column = batch if isinstance(batch, str) else None
         names, parts = self._reference_parts(reference, batch, column)

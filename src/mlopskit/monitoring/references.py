@@ -12,7 +12,7 @@ import numpy as np
 from mlopskit import frames
 from mlopskit.errors import DataError, DuplicateBatch, NotWatched, SmallReference
 from mlopskit.monitoring.drift_reports import Null
-from mlopskit.monitoring.questions import FEW, STRATUM, STRATUM_BATCHES
+from mlopskit.monitoring.questions import FEW, RARE, STRATUM, STRATUM_BATCHES
 from mlopskit.profiling import LevelBins, NumericBins, Profile
 
 FEW_BATCHES = 10
@@ -91,20 +91,28 @@ def refuse_clocks(profiles: Sequence[Profile], features: Sequence[str]) -> None:
 
 
 def refuse_names(profiles: Sequence[Profile], features: Sequence[str]) -> None:
-    """Refuse levels of which most occur in one batch only: the next batch has others, and alarms for certain."""
+    """Refuse a column of which most batches bring levels that none before had: the next one alarms for certain.
+
+    Only the second half of the batches is asked, and only levels that are watched one by one: ids too rare for that are
+    counted together, in the reference as in later batches.
+    """
     if len(profiles) < CLOCK_BATCHES:
         return
+    late = len(profiles) // 2
     for name in features:
         if isinstance(profiles[0].binning[name], NumericBins):
             continue
         counts = np.array([p[name].counts for p in profiles])
-        n, levels = counts.sum(axis=1), counts[:, :-1]
-        own = levels[:, ((levels > 0).sum(axis=0) == 1) & (levels.sum(axis=0) >= FEW)].sum(axis=1)
-        if np.median(own / np.maximum(n, 1)) > 0.5:
+        least, levels = max(RARE * int(counts.sum()), FEW), counts[:, :-1]
+        levels = levels[:, levels.sum(axis=0) >= least]
+        known = np.cumsum(levels, axis=0) - levels > 0
+        brings = ((levels >= FEW) & ~known)[late:].any(axis=1)
+        if brings.mean() > 0.5:
             more = " (or give more than 20 batches)" if profiles[0].binning[name].kind in frames.NUMERIC else ""
             raise DataError(
-                f"column {name!r} names the batches: most of its values occur in one batch only, so that the next one "
-                f"would alarm for certain; pass batch={name!r}, or leave it out of features{more}"
+                f"column {name!r} names the batches, or moves on with them: most batches bring values that none before "
+                f"had, so that the next one would alarm for certain; pass batch={name!r}, derive a value that comes "
+                f"back (an age, a weekday), or leave it out of features{more}"
             )
 
 
@@ -118,7 +126,7 @@ def not_watched(whole: Profile, features: Sequence[str]) -> list[tuple[type[Warn
             alike += [column.name] * (one or not bins.levels)
     if not alike:
         return []
-    text = f"columns {alike} hold mixed or nested values, or numbers that floats cannot tell apart"
+    text = f"columns {alike} hold mixed or nested values, infinities alone, or numbers that floats cannot tell apart"
     advice = "derive a number or a text from them, or leave them out of features"
     return [(NotWatched, f"{text}: only their missing values are watched; {advice}")]
 
